@@ -1,0 +1,43 @@
+//! `POST /v1/stock/query`
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::inventory::model::views::StockView;
+use crate::inventory::{Inventory, Sku};
+use crate::platform::extract::Json;
+use crate::platform::problem::Problem;
+use crate::platform::reply::Reply;
+use crate::warehouses::Code;
+
+/// Products to look up
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"skus": ["TEA-1", "TEA-2"], "channel": "web"}))]
+pub(super) struct StockQuery {
+    #[schema(min_items = 1, max_items = 1000)]
+    skus: Vec<Sku>,
+    /// As this channel sees it
+    channel: Option<Code>,
+}
+
+/// Stock of the products that exist, in the order asked for
+#[derive(Serialize, ToSchema)]
+pub(super) struct StockList {
+    items: Vec<StockView>,
+}
+
+/// Read the stock of many products
+///
+/// Products that do not exist are left out of the answer.
+#[utoipa::path(post, path = "/v1/stock/query", tag = "stock", request_body = StockQuery,
+    responses((status = 200, description = "Their stock", body = StockList)))]
+pub(super) async fn query_stock(
+    State(inventory): State<Inventory>,
+    Json(query): Json<StockQuery>,
+) -> Result<Reply, Problem> {
+    let skus: Vec<String> = query.skus.into_iter().map(|sku| sku.0).collect();
+    let channel = query.channel.as_ref().map(|code| code.0.as_str());
+    Ok(Reply::ok(&StockList { items: inventory.stock(&skus, channel).await? }))
+}

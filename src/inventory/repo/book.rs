@@ -1,0 +1,169 @@
+//! Reading a book under lock, and writing back what changed: a fixed number of statements each,
+//! whatever the number of products.
+//!
+//! | step | statement |
+//! | --- | --- |
+//! | lock | the products' rows, in the order of their sku |
+//! | read | their levels, and the clock, now that nobody else can change them |
+//! | write | levels (one upsert), counters (one update, if any changed), movements (one insert) |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::inventory::model::book::{Book, Item};
+use crate::inventory::model::level::Level;
+use crate::inventory::model::place::NewMovement;
+use crate::inventory::model::state::Policy;
+use crate::platform::clock::Timestamp;
+use crate::platform::id;
+use crate::warehouses::Directory;
+
+/// Locks these products; those that do not exist are not in the book.
+pub async fn open(conn: &mut PgConnection, directory: Arc<Directory>, skus: &[String]) -> sqlx::Result<Book> {
+    let products = sqlx::query!(
+        "SELECT sku, backorder_limit, preorder_release, preorder_limit, discontinued, backordered_held, backordered_ordered
+         FROM inventory.products WHERE sku = ANY ($1) ORDER BY sku FOR NO KEY UPDATE",
+        skus
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut items: BTreeMap<String, Item> = BTreeMap::new();
+    for row in products {
+        let policy = Policy {
+            backorder_limit: row.backorder_limit,
+            preorder: row.preorder_release.zip(row.preorder_limit),
+            discontinued: row.discontinued,
+        };
+        let (held_beyond, ordered_beyond) = (row.backordered_held, row.backordered_ordered);
+        items.insert(row.sku, Item { policy, held_beyond, ordered_beyond, levels: BTreeMap::new() });
+    }
+    // A left join: the clock is wanted even where there is no level yet.
+    let levels = sqlx::query!(
+        r#"SELECT clock.now AS "now!: Timestamp", l.sku AS "sku?", l.warehouse AS "warehouse?", l.on_hand AS "on_hand?",
+                  l.damaged AS "damaged?", l.quality_control AS "quality_control?", l.quarantined AS "quarantined?",
+                  l.reserved AS "reserved?", l.allocated AS "allocated?", l.incoming AS "incoming?",
+                  l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
+           FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inventory.levels l ON l.sku = ANY ($1)"#,
+        skus
+    )
+    .fetch_all(conn)
+    .await?;
+    let now = levels.first().map(|row| row.now).expect("a left join has a row");
+    for row in levels {
+        let (Some(sku), Some(warehouse)) = (row.sku, row.warehouse) else { continue };
+        let level = Level {
+            on_hand: row.on_hand.unwrap_or_default(),
+            damaged: row.damaged.unwrap_or_default(),
+            quality_control: row.quality_control.unwrap_or_default(),
+            quarantined: row.quarantined.unwrap_or_default(),
+            reserved: row.reserved.unwrap_or_default(),
+            allocated: row.allocated.unwrap_or_default(),
+            incoming: row.incoming.unwrap_or_default(),
+            safety_stock: row.safety_stock.unwrap_or_default(),
+            reorder_point: row.reorder_point.unwrap_or_default(),
+        };
+        if let Some(item) = items.get_mut(&sku) {
+            item.levels.insert(warehouse, level);
+        }
+    }
+    Ok(Book::new(now, directory, items))
+}
+
+pub async fn write_levels(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
+    let changes = book.changes();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let skus: Vec<&str> = changes.iter().map(|c| c.sku).collect();
+    let warehouses: Vec<&str> = changes.iter().map(|c| c.warehouse).collect();
+    let column = |of: fn(&Level) -> i64| changes.iter().map(|c| of(c.after)).collect::<Vec<i64>>();
+    sqlx::query!(
+        "INSERT INTO inventory.levels AS l (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved,
+                                            allocated, incoming, safety_stock, reorder_point)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+         ON CONFLICT (sku, warehouse) DO UPDATE SET
+             on_hand = excluded.on_hand, damaged = excluded.damaged, quality_control = excluded.quality_control,
+             quarantined = excluded.quarantined, reserved = excluded.reserved, allocated = excluded.allocated,
+             incoming = excluded.incoming, safety_stock = excluded.safety_stock, reorder_point = excluded.reorder_point",
+        &skus as &[&str],
+        &warehouses as &[&str],
+        &column(|l| l.on_hand),
+        &column(|l| l.damaged),
+        &column(|l| l.quality_control),
+        &column(|l| l.quarantined),
+        &column(|l| l.reserved),
+        &column(|l| l.allocated),
+        &column(|l| l.incoming),
+        &column(|l| l.safety_stock),
+        &column(|l| l.reorder_point)
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub async fn write_counters(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
+    let changed = book.changed_counters();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let skus: Vec<&str> = changed.iter().map(|c| c.0).collect();
+    let held: Vec<i64> = changed.iter().map(|c| c.1).collect();
+    let ordered: Vec<i64> = changed.iter().map(|c| c.2).collect();
+    sqlx::query!(
+        "UPDATE inventory.products p SET backordered_held = c.held, backordered_ordered = c.ordered
+         FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS c (sku, held, ordered) WHERE p.sku = c.sku",
+        &skus as &[&str],
+        &held,
+        &ordered
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Books movements; returns their ids, in order.
+pub async fn write_movements(
+    conn: &mut PgConnection,
+    movements: &[NewMovement],
+    actor: Uuid,
+) -> sqlx::Result<Vec<Uuid>> {
+    if movements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = movements.iter().map(|_| id::new()).collect();
+    let text = |of: fn(&NewMovement) -> Option<&str>| movements.iter().map(of).collect::<Vec<Option<&str>>>();
+    let quantities: Vec<i64> = movements.iter().map(|m| m.quantity).collect();
+    let effective: Vec<Option<Timestamp>> = movements.iter().map(|m| m.effective_at).collect();
+    sqlx::query!(
+        "INSERT INTO inventory.movements (id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason,
+                                          note, lot, reference_type, reference_id, effective_at, actor)
+         SELECT id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason, note, lot,
+                reference_type, reference_id, coalesce(effective_at, clock_timestamp()), $14
+         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                     $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
+              AS m (id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason, note, lot,
+                    reference_type, reference_id, effective_at)",
+        &ids,
+        &text(|m| Some(&m.sku)) as &[Option<&str>],
+        &quantities,
+        &text(|m| Some(m.from.columns().0)) as &[Option<&str>],
+        &text(|m| m.from.columns().1) as &[Option<&str>],
+        &text(|m| Some(m.to.columns().0)) as &[Option<&str>],
+        &text(|m| m.to.columns().1) as &[Option<&str>],
+        &text(|m| Some(m.reason)) as &[Option<&str>],
+        &text(|m| m.note.as_deref()) as &[Option<&str>],
+        &text(|m| m.lot.as_deref()) as &[Option<&str>],
+        &text(|m| m.reference.as_ref().map(|r| r.r#type)) as &[Option<&str>],
+        &text(|m| m.reference.as_ref().map(|r| r.id.as_str())) as &[Option<&str>],
+        &effective as &[Option<Timestamp>],
+        actor
+    )
+    .execute(conn)
+    .await?;
+    Ok(ids)
+}

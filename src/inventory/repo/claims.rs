@@ -1,0 +1,353 @@
+//! Holds, allocations and backorders. Whoever writes them holds the lock of their product.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::inventory::model::sourcing::{Part, Sourced};
+use crate::platform::clock::Timestamp;
+
+/// Stands for "no warehouse" in a hold's key: the part that is promised beyond stock.
+const BEYOND: &str = "";
+
+/// What a reservation line holds, or an order line is promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    pub reservation_id: Uuid,
+    pub line: i32,
+    pub sku: String,
+    pub sourced: Sourced,
+}
+
+struct HoldRow {
+    reservation_id: Uuid,
+    line: i32,
+    warehouse: String,
+    sku: String,
+    quantity: i64,
+}
+
+/// One [`Hold`] a line, in the order of the rows.
+fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
+    let mut holds: Vec<Hold> = Vec::new();
+    for row in rows {
+        let same = holds.iter().position(|h| h.reservation_id == row.reservation_id && h.line == row.line);
+        let index = same.unwrap_or_else(|| {
+            let (reservation_id, line) = (row.reservation_id, row.line);
+            holds.push(Hold { reservation_id, line, sku: row.sku, sourced: Sourced::default() });
+            holds.len() - 1
+        });
+        if row.warehouse == BEYOND {
+            holds[index].sourced.backordered += row.quantity;
+        } else {
+            holds[index].sourced.parts.push(Part { warehouse: row.warehouse, quantity: row.quantity });
+        }
+    }
+    holds
+}
+
+pub async fn skus_held(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("SELECT DISTINCT sku FROM inventory.holds WHERE reservation_id = ANY ($1)", reservations)
+        .fetch_all(conn)
+        .await
+}
+
+pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) -> sqlx::Result<()> {
+    let mut rows: (Vec<Uuid>, Vec<i32>, Vec<&str>, Vec<&str>, Vec<i64>, Vec<Timestamp>) = Default::default();
+    for (hold, expires_at) in holds {
+        let parts = hold.sourced.parts.iter().map(|part| (part.warehouse.as_str(), part.quantity));
+        let beyond = (hold.sourced.backordered > 0).then_some((BEYOND, hold.sourced.backordered));
+        for (warehouse, quantity) in parts.chain(beyond) {
+            rows.0.push(hold.reservation_id);
+            rows.1.push(hold.line);
+            rows.2.push(warehouse);
+            rows.3.push(&hold.sku);
+            rows.4.push(quantity);
+            rows.5.push(*expires_at);
+        }
+    }
+    sqlx::query!(
+        "INSERT INTO inventory.holds (reservation_id, line, warehouse, sku, quantity, expires_at)
+         SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])",
+        &rows.0,
+        &rows.1,
+        &rows.2 as &[&str],
+        &rows.3 as &[&str],
+        &rows.4,
+        &rows.5 as &[Timestamp]
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds WHERE reservation_id = ANY ($1)",
+        reservations
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(gather(rows))
+}
+
+/// Takes away what these reservations hold.
+pub async fn delete_holds(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1) RETURNING reservation_id, line, warehouse, sku, quantity",
+        reservations
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(gather(rows))
+}
+
+/// Takes away what has expired of these products, but for some reservations.
+pub async fn delete_expired_of_products(
+    conn: &mut PgConnection,
+    skus: &[String],
+    except: &[Uuid],
+) -> sqlx::Result<Vec<Hold>> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "DELETE FROM inventory.holds
+         WHERE sku = ANY ($1) AND expires_at <= clock_timestamp() AND reservation_id <> ALL ($2)
+         RETURNING reservation_id, line, warehouse, sku, quantity",
+        skus,
+        except
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(gather(rows))
+}
+
+/// Takes away what has expired of these reservations.
+pub async fn delete_expired_of_reservations(
+    conn: &mut PgConnection,
+    reservations: &[Uuid],
+) -> sqlx::Result<Vec<Hold>> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1) AND expires_at <= clock_timestamp()
+         RETURNING reservation_id, line, warehouse, sku, quantity",
+        reservations
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(gather(rows))
+}
+
+/// Moves the end of a reservation's live holds; returns how many rows that were.
+pub async fn extend_holds(conn: &mut PgConnection, reservation: Uuid, expires_at: Timestamp) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE inventory.holds SET expires_at = greatest(expires_at, $2)
+         WHERE reservation_id = $1 AND expires_at > clock_timestamp()",
+        reservation,
+        expires_at as Timestamp
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// What an order line is promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub order_line_id: Uuid,
+    pub order_id: Uuid,
+    pub sku: String,
+    pub sourced: Sourced,
+}
+
+/// Adds to what order lines are promised from stock.
+pub async fn add_allocations(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<()> {
+    let mut rows: (Vec<Uuid>, Vec<&str>, Vec<Uuid>, Vec<&str>, Vec<i64>) = Default::default();
+    for claim in claims {
+        for part in &claim.sourced.parts {
+            rows.0.push(claim.order_line_id);
+            rows.1.push(&part.warehouse);
+            rows.2.push(claim.order_id);
+            rows.3.push(&claim.sku);
+            rows.4.push(part.quantity);
+        }
+    }
+    if rows.0.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO inventory.allocations AS a (order_line_id, warehouse, order_id, sku, quantity)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bigint[])
+         ON CONFLICT (order_line_id, warehouse) DO UPDATE SET quantity = a.quantity + excluded.quantity",
+        &rows.0,
+        &rows.1 as &[&str],
+        &rows.2,
+        &rows.3 as &[&str],
+        &rows.4
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A line that begins to wait.
+pub struct NewBackorder {
+    pub order_line_id: Uuid,
+    pub order_id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+    pub warehouse: Option<String>,
+}
+
+pub async fn insert_backorders(
+    conn: &mut PgConnection,
+    backorders: &[NewBackorder],
+    channel: Option<&str>,
+    placed_at: Timestamp,
+) -> sqlx::Result<()> {
+    if backorders.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<Uuid> = backorders.iter().map(|b| b.order_line_id).collect();
+    let orders: Vec<Uuid> = backorders.iter().map(|b| b.order_id).collect();
+    let skus: Vec<&str> = backorders.iter().map(|b| b.sku.as_str()).collect();
+    let quantities: Vec<i64> = backorders.iter().map(|b| b.quantity).collect();
+    let warehouses: Vec<Option<&str>> = backorders.iter().map(|b| b.warehouse.as_deref()).collect();
+    sqlx::query!(
+        "INSERT INTO inventory.backorders (order_line_id, order_id, sku, quantity, warehouse, channel, placed_at)
+         SELECT line, order_id, sku, quantity, warehouse, $6, $7
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[]) AS b (line, order_id, sku, quantity, warehouse)",
+        &lines,
+        &orders,
+        &skus as &[&str],
+        &quantities,
+        &warehouses as &[Option<&str>],
+        channel,
+        placed_at as Timestamp
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A line that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub order_line_id: Uuid,
+    pub order_id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+    pub channel: Option<String>,
+    pub warehouse: Option<String>,
+    pub placed_at: Timestamp,
+    pub seq: i64,
+}
+
+/// The next lines that wait for a product, the oldest first.
+pub async fn queue(
+    conn: &mut PgConnection,
+    sku: &str,
+    after: Option<(Timestamp, i64)>,
+    limit: i64,
+) -> sqlx::Result<Vec<Waiting>> {
+    let (placed_at, seq) = after.unzip();
+    sqlx::query_as!(
+        Waiting,
+        r#"SELECT order_line_id, order_id, sku, quantity, channel, warehouse, placed_at AS "placed_at: Timestamp", seq
+           FROM inventory.backorders
+           WHERE sku = $1 AND ($2::timestamptz IS NULL OR (placed_at, seq) > ($2, $3))
+           ORDER BY placed_at, seq LIMIT $4"#,
+        sku,
+        placed_at as Option<Timestamp>,
+        seq,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Takes from what lines wait for; a line that waits for nothing more leaves the queue.
+pub async fn reduce_backorders(conn: &mut PgConnection, served: &[(Uuid, i64)]) -> sqlx::Result<()> {
+    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = served.iter().copied().unzip();
+    sqlx::query!(
+        "DELETE FROM inventory.backorders b USING unnest($1::uuid[], $2::bigint[]) AS s (line, quantity)
+         WHERE b.order_line_id = s.line AND b.quantity = s.quantity",
+        &lines,
+        &quantities
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE inventory.backorders b SET quantity = b.quantity - s.quantity
+         FROM unnest($1::uuid[], $2::bigint[]) AS s (line, quantity)
+         WHERE b.order_line_id = s.line AND b.quantity > s.quantity",
+        &lines,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What the lines of these orders are promised: one [`Claim`] a line.
+pub async fn of_orders(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Claim>> {
+    let rows = sqlx::query!(
+        r#"SELECT order_line_id AS "line!", order_id AS "order_id!", sku AS "sku!", warehouse, quantity AS "quantity!"
+           FROM (SELECT order_line_id, order_id, sku, warehouse, quantity FROM inventory.allocations WHERE order_id = ANY ($1)
+                 UNION ALL
+                 SELECT order_line_id, order_id, sku, NULL, quantity FROM inventory.backorders WHERE order_id = ANY ($1)) claims
+           ORDER BY order_line_id, warehouse"#,
+        orders
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut claims: Vec<Claim> = Vec::new();
+    for row in rows {
+        if claims.last().is_none_or(|claim| claim.order_line_id != row.line) {
+            let (order_line_id, order_id) = (row.line, row.order_id);
+            claims.push(Claim { order_line_id, order_id, sku: row.sku, sourced: Sourced::default() });
+        }
+        let claim = claims.last_mut().expect("pushed above");
+        match row.warehouse {
+            Some(warehouse) => claim.sourced.parts.push(Part { warehouse, quantity: row.quantity }),
+            None => claim.sourced.backordered += row.quantity,
+        }
+    }
+    Ok(claims)
+}
+
+/// Takes away all that an order's lines are promised.
+pub async fn delete_claims(conn: &mut PgConnection, order: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM inventory.allocations WHERE order_id = $1", order).execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM inventory.backorders WHERE order_id = $1", order).execute(conn).await?;
+    Ok(())
+}
+
+/// Takes what is shipped from the allocations of one warehouse.
+pub async fn reduce_allocations(
+    conn: &mut PgConnection,
+    warehouse: &str,
+    shipped: &[(Uuid, i64)],
+) -> sqlx::Result<u64> {
+    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = shipped.iter().copied().unzip();
+    let deleted = sqlx::query!(
+        "DELETE FROM inventory.allocations a USING unnest($2::uuid[], $3::bigint[]) AS s (line, quantity)
+         WHERE a.order_line_id = s.line AND a.warehouse = $1 AND a.quantity = s.quantity",
+        warehouse,
+        &lines,
+        &quantities
+    )
+    .execute(&mut *conn)
+    .await?;
+    let updated = sqlx::query!(
+        "UPDATE inventory.allocations a SET quantity = a.quantity - s.quantity
+         FROM unnest($2::uuid[], $3::bigint[]) AS s (line, quantity)
+         WHERE a.order_line_id = s.line AND a.warehouse = $1 AND a.quantity > s.quantity",
+        warehouse,
+        &lines,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(deleted.rows_affected() + updated.rows_affected())
+}

@@ -1,0 +1,104 @@
+//! Reading the ledger.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::inventory::model::views::{MovementView, PlaceView, ReferenceView};
+use crate::platform::clock::Timestamp;
+
+struct Row {
+    id: Uuid,
+    sku: String,
+    quantity: i64,
+    from_place: String,
+    from_warehouse: Option<String>,
+    to_place: String,
+    to_warehouse: Option<String>,
+    reason: String,
+    note: Option<String>,
+    lot: Option<String>,
+    reference_type: Option<String>,
+    reference_id: Option<String>,
+    actor: Uuid,
+    effective_at: Timestamp,
+    booked_at: Timestamp,
+}
+
+impl From<Row> for MovementView {
+    fn from(row: Row) -> Self {
+        let reference = row.reference_type.zip(row.reference_id);
+        MovementView {
+            id: row.id,
+            sku: row.sku,
+            quantity: row.quantity,
+            from: PlaceView { place: row.from_place, warehouse: row.from_warehouse },
+            to: PlaceView { place: row.to_place, warehouse: row.to_warehouse },
+            reason: row.reason,
+            note: row.note,
+            lot: row.lot,
+            reference: reference.map(|(r#type, id)| ReferenceView { r#type, id }),
+            actor: row.actor,
+            effective_at: row.effective_at,
+            booked_at: row.booked_at,
+        }
+    }
+}
+
+pub async fn find(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, MovementView>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason, note, lot,
+                  reference_type, reference_id, actor, effective_at AS "effective_at: Timestamp",
+                  booked_at AS "booked_at: Timestamp"
+           FROM inventory.movements WHERE id = ANY ($1)"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.into())).collect())
+}
+
+/// What to list of the ledger.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub sku: Option<String>,
+    pub warehouse: Option<String>,
+    pub reason: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// The newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<MovementView>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason, note, lot,
+                  reference_type, reference_id, actor, effective_at AS "effective_at: Timestamp",
+                  booked_at AS "booked_at: Timestamp"
+           FROM inventory.movements
+           WHERE ($1::text IS NULL OR sku = $1)
+             AND ($2::text IS NULL OR from_warehouse = $2 OR to_warehouse = $2)
+             AND ($3::text IS NULL OR reason = $3)
+             AND ($4::timestamptz IS NULL OR booked_at >= $4)
+             AND ($5::timestamptz IS NULL OR booked_at < $5)
+             AND ($6::uuid IS NULL OR id < $6)
+           ORDER BY id DESC LIMIT $7"#,
+        filter.sku,
+        filter.warehouse,
+        filter.reason,
+        filter.from as Option<Timestamp>,
+        filter.to as Option<Timestamp>,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(MovementView::from).collect())
+}

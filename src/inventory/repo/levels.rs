@@ -1,0 +1,107 @@
+//! Reading levels without lock.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+
+use crate::inventory::model::level::Level;
+use crate::inventory::model::state::Policy;
+use crate::platform::clock::Timestamp;
+
+/// A product as far as its stock goes.
+pub struct ProductStock {
+    pub policy: Policy,
+    pub beyond: i64,
+    /// By warehouse: the level, expired holds given back, and when the next hold expires
+    pub levels: BTreeMap<String, (Level, Option<Timestamp>)>,
+}
+
+/// The stock of these products as it is now: holds that have expired count as free, swept or not.
+pub async fn read(
+    conn: &mut PgConnection,
+    skus: &[String],
+) -> sqlx::Result<(Timestamp, BTreeMap<String, ProductStock>)> {
+    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(&mut *conn).await?;
+    let rows = sqlx::query!(
+        r#"SELECT p.sku AS "sku!", p.backorder_limit AS "backorder_limit!", p.preorder_release, p.preorder_limit,
+                  p.discontinued AS "discontinued!",
+                  p.backordered_held + p.backordered_ordered AS "beyond!",
+                  l.warehouse AS "warehouse?", l.on_hand AS "on_hand?", l.damaged AS "damaged?",
+                  l.quality_control AS "quality_control?", l.quarantined AS "quarantined?", l.reserved AS "reserved?",
+                  l.allocated AS "allocated?", l.incoming AS "incoming?", l.safety_stock AS "safety_stock?",
+                  l.reorder_point AS "reorder_point?",
+                  (SELECT sum(h.quantity)::bigint FROM inventory.holds h
+                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at <= $2) AS expired,
+                  (SELECT h.expires_at FROM inventory.holds h
+                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at > $2
+                   ORDER BY h.expires_at LIMIT 1) AS "next_expiry_at: Timestamp"
+           FROM inventory.products p LEFT JOIN inventory.levels l ON l.sku = p.sku
+           WHERE p.sku = ANY ($1)"#,
+        skus,
+        now as Timestamp
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut products: BTreeMap<String, ProductStock> = BTreeMap::new();
+    for row in rows {
+        let product = products.entry(row.sku).or_insert_with(|| ProductStock {
+            policy: Policy {
+                backorder_limit: row.backorder_limit,
+                preorder: row.preorder_release.zip(row.preorder_limit),
+                discontinued: row.discontinued,
+            },
+            beyond: row.beyond,
+            levels: BTreeMap::new(),
+        });
+        let Some(warehouse) = row.warehouse else { continue };
+        let level = Level {
+            on_hand: row.on_hand.unwrap_or_default(),
+            damaged: row.damaged.unwrap_or_default(),
+            quality_control: row.quality_control.unwrap_or_default(),
+            quarantined: row.quarantined.unwrap_or_default(),
+            reserved: row.reserved.unwrap_or_default() - row.expired.unwrap_or_default(),
+            allocated: row.allocated.unwrap_or_default(),
+            incoming: row.incoming.unwrap_or_default(),
+            safety_stock: row.safety_stock.unwrap_or_default(),
+            reorder_point: row.reorder_point.unwrap_or_default(),
+        };
+        product.levels.insert(warehouse, (level, row.next_expiry_at));
+    }
+    Ok((now, products))
+}
+
+/// When the next live hold on each product expires.
+pub async fn next_expiries(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTreeMap<String, Timestamp>> {
+    let rows = sqlx::query!(
+        r#"SELECT s.sku AS "sku!", next.expires_at AS "expires_at!: Timestamp"
+           FROM unnest($1::text[]) AS s (sku)
+           CROSS JOIN LATERAL (SELECT h.expires_at FROM inventory.holds h
+                               WHERE h.sku = s.sku AND h.expires_at > clock_timestamp() AND h.warehouse <> ''
+                               ORDER BY h.expires_at LIMIT 1) next"#,
+        skus
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.sku, row.expires_at)).collect())
+}
+
+/// A product of which the warehouse holds or expects some.
+pub async fn any_used(conn: &mut PgConnection, warehouse: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT sku FROM inventory.levels
+         WHERE warehouse = $1 AND (on_hand > 0 OR reserved > 0 OR allocated > 0 OR incoming > 0) LIMIT 1",
+        warehouse
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+pub async fn delete_of_warehouse(conn: &mut PgConnection, warehouse: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM inventory.levels WHERE warehouse = $1", warehouse).execute(conn).await?;
+    Ok(())
+}
+
+pub async fn delete_of_product(conn: &mut PgConnection, sku: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM inventory.levels WHERE sku = $1", sku).execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! stockhold: inventory, warehouses, reservations and orders in one binary, on Postgres.
+//!
+//! # Codemap
+//! Data flows down a one-way stair, and news goes up through the outbox:
+//!
+//! ```text
+//! cli → app → ops
+//!              ↓
+//!            orders → reservations → inventory → warehouses → platform
+//!                       transfers ↗
+//! ```
+//!
+//! - [`app`] builds the modules in order and merges their routers; [`cli`] has a file per subcommand.
+//! - [`orders`], [`reservations`], [`transfers`], [`inventory`], [`warehouses`]: the domain. Each owns
+//!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
+//! - [`access`] and [`events`] serve all of them: who calls, and what happened.
+//! - [`platform`] knows nothing of the domain.
+//!
+//! **Invariant:** nothing oversells. A product's row is locked before any of its levels, holds,
+//! allocations or backorders changes, products in the order of their sku; a CHECK on the level is the last guard.
+//!
+//! **Invariant:** effect, ledger row, event and idempotency record commit in one transaction, or not at all.
+//!
+//! **Invariant:** no network call happens inside a database transaction.
+//!
+//! ARCHITECTURE.md tells the rest; `tests/architecture.rs` enforces it.
+
+pub mod access;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod events;
+pub mod inventory;
+pub mod lifecycle;
+pub mod openapi;
+pub mod ops;
+pub mod orders;
+pub mod platform;
+pub mod reservations;
+pub mod telemetry;
+pub mod transfers;
+pub mod warehouses;

@@ -1,0 +1,159 @@
+//! The OpenAPI document: what every operation shares is written here, once.
+
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
+    Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::platform::problem::{Fault, ProblemDocument};
+
+const DESCRIPTION: &str = "Inventory, warehouses, reservations and orders.
+
+Send the key as `Authorization: Bearer <key>`. Every POST that changes something takes an `Idempotency-Key`: the same \
+key and body give the first answer again. Errors are problem details (RFC 9457) that list every fault with a JSON \
+pointer. Lists page by `cursor`. Quantities are whole numbers of the product's base unit; money is in minor units; times \
+are RFC 3339 in UTC.";
+
+const TAGS: &[(&str, &str)] = &[
+    ("products", "What is sold"),
+    ("stock", "Levels, the ledger, and what is available"),
+    ("reservations", "Holds with a time-to-live"),
+    ("orders", "From the sale to the doorstep, and back"),
+    ("warehouses", "Places that hold stock"),
+    ("channels", "Places that sell, and how their orders find a warehouse"),
+    ("transfers", "Goods between warehouses"),
+    ("events", "What happened"),
+    ("operations", "Health, metrics and the self-check"),
+];
+
+/// What the routers' operations are added to.
+pub fn base() -> OpenApi {
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("stockhold")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(DESCRIPTION))
+                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build())),
+        )
+        .tags(Some(TAGS.iter().map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build())))
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("key", SecurityScheme::Http(scheme))
+                .schema(ProblemDocument::name(), ProblemDocument::schema())
+                .schema(Fault::name(), Fault::schema())
+                .build(),
+        ))
+        .build()
+}
+
+/// Adds to each operation what follows from its method, its body and its parameters.
+pub fn finish(mut document: OpenApi) -> OpenApi {
+    for (path, item) in &mut document.paths.paths {
+        let keyed = path.starts_with("/v1/") || path == "/metrics";
+        let methods = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Patch, &mut item.patch),
+            (HttpMethod::Delete, &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            let Some(operation) = operation else { continue };
+            if keyed {
+                share(operation, &method, path);
+            } else {
+                operation.security = Some(Vec::new());
+            }
+        }
+    }
+    document
+}
+
+fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
+    operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+    let changes = *method != HttpMethod::Get && path != "/v1/stock/query";
+    let has_body = operation.request_body.is_some();
+    let parameters: Vec<&Parameter> = operation.parameters.iter().flatten().filter_map(inline).collect();
+    let has_query = parameters.iter().any(|p| p.parameter_in == ParameterIn::Query);
+    let has_cursor = parameters.iter().any(|p| p.name == "cursor" || p.name == "after");
+    if changes && *method == HttpMethod::Post {
+        let description = "Makes the call safe to repeat: the same key and body give the first answer again, with \
+                           `Idempotency-Replayed: true`. Kept for a day at least";
+        header(operation, "Idempotency-Key", description, 255);
+        problem(operation, "409", "A request with the same Idempotency-Key is still running (`idempotency-in-progress`)");
+        problem(operation, "422", "A field is not valid (`validation`), or the Idempotency-Key belongs to another request (`idempotency-key-reused`)");
+    }
+    if changes && *method != HttpMethod::Post {
+        header(operation, "If-Match", "The `ETag` of the version that the change is meant for", 1000);
+        problem(operation, "412", "It has changed meanwhile (`precondition-failed`)");
+    }
+    if has_body {
+        problem(operation, "400", "The body could not be read (`malformed-request`)");
+        problem(operation, "413", "The body is too large (`body-too-large`)");
+        problem(operation, "415", "The body is not JSON (`unsupported-media-type`)");
+    }
+    if has_cursor {
+        problem(operation, "400", "The cursor is not one of ours (`invalid-cursor`)");
+    }
+    if has_body || has_query {
+        problem(operation, "422", "A field or parameter is not valid (`validation`): `errors` lists every fault");
+    }
+    problem(operation, "401", "A valid key is needed (`unauthenticated`)");
+    problem(operation, "403", "The key lacks the scope (`forbidden`)");
+    problem(operation, "500", "The server failed (`internal`)");
+    problem(operation, "503", "The database is away, or the server is stopping (`unavailable`); see `Retry-After`");
+    let responses = operation.responses.responses.iter_mut();
+    for (status, response) in responses {
+        if let RefOr::T(response) = response
+            && (status.starts_with('4') || status.starts_with('5'))
+        {
+            as_problem(response);
+        }
+    }
+}
+
+fn inline(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
+    match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    }
+}
+
+fn header(operation: &mut Operation, name: &str, description: &str, max_length: usize) {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(max_length));
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(RefOr::T(Schema::Object(text.build()))))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
+}
+
+/// Documents an error, beside what the operation itself says of that status.
+fn problem(operation: &mut Operation, status: &str, description: &str) {
+    match operation.responses.responses.get_mut(status) {
+        Some(RefOr::T(response)) if response.description != description => {
+            response.description = format!("{}. {description}", response.description.trim_end_matches('.'));
+        }
+        Some(_) => {}
+        None => {
+            let response = ResponseBuilder::new().description(description).build();
+            operation.responses.responses.insert(status.to_owned(), RefOr::T(response));
+        }
+    }
+}
+
+fn as_problem(response: &mut Response) {
+    let schema = Ref::from_schema_name(ProblemDocument::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    response.content.clear();
+    response.content.insert("application/problem+json".to_owned(), RefOr::T(content));
+}

@@ -1,0 +1,35 @@
+//! `POST /v1/orders/{id}/shipments`
+
+use axum::extract::State;
+
+use crate::orders::Orders;
+use crate::orders::fulfil::NewShipment;
+use crate::orders::model::Shipment;
+use crate::platform::command::Command;
+use crate::platform::extract::{Json, Path};
+use crate::platform::problem::{Problem, ProblemDocument};
+use crate::platform::reply::Reply;
+
+/// Ship goods of an order
+///
+/// From one warehouse, all that is allocated there or part of it. Takes from allocated and on hand together.
+#[utoipa::path(post, path = "/v1/orders/{id}/shipments", tag = "orders",
+    params(("id" = String, Path, description = "Its id or its number", example = "1001")), request_body = NewShipment, responses(
+    (status = 201, description = "Shipped", body = Shipment),
+    (status = 404, description = "No such order", body = ProblemDocument),
+    (status = 409, description = "More than is allocated there, or the order is not to be shipped (`invalid-state`)", body = ProblemDocument),
+))]
+pub(super) async fn ship_order(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    command: Command<Json<NewShipment>>,
+) -> Result<Reply, Problem> {
+    let run = command.run((orders, id), |tx, (orders, id), command| {
+        Box::pin(async move {
+            let order = orders.lock_in_tx(tx, id).await?;
+            let shipment = orders.ship_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
+            Ok(Reply::booked(&shipment))
+        })
+    });
+    run.await
+}

@@ -1,0 +1,424 @@
+//! Orders as they are asked for, and as they are.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::check_past;
+use crate::inventory::{Claim, Demand, Disposition, Sku};
+use crate::platform::clock::Timestamp;
+use crate::platform::money::Money;
+use crate::platform::problem::Fault;
+use crate::platform::quantity::Quantity;
+use crate::reservations::ReservationLine;
+use crate::warehouses::{Address, Code};
+
+/// What is bought
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"sku": "TEA-1", "quantity": 2}))]
+pub struct NewOrderLine {
+    pub sku: Sku,
+    pub quantity: Quantity,
+    /// Only from this warehouse
+    pub warehouse: Option<Code>,
+    /// Price of one base unit; the product's price when left out
+    pub unit_price: Option<Money>,
+}
+
+impl NewOrderLine {
+    pub(super) fn demand(&self) -> (Demand, Option<Money>) {
+        let (sku, quantity) = (self.sku.0.clone(), self.quantity.0);
+        let warehouse = self.warehouse.as_ref().map(|code| code.0.clone());
+        (Demand { sku, quantity, warehouse }, self.unit_price.clone())
+    }
+}
+
+/// What a line of a reservation becomes.
+pub(super) fn reserved(line: &ReservationLine) -> Demand {
+    Demand { sku: line.sku.clone(), quantity: line.quantity, warehouse: line.warehouse.clone() }
+}
+
+/// Who buys
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"name": "Ada Shopper", "email": "ada@example.com", "reference": "C-17"}))]
+pub struct Customer {
+    #[schema(max_length = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[schema(max_length = 254)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[schema(max_length = 50)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Whatever you call this customer
+    #[schema(max_length = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// An order to place: from a reservation, or from lines
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"lines": [{"sku": "TEA-1", "quantity": 2}], "customer": {"name": "Ada Shopper"}, "reference": "WEB-1001"}))]
+pub struct NewOrder {
+    /// The reservation whose lines are bought; give this or `lines`
+    pub reservation_id: Option<Uuid>,
+    /// What is bought, when it was not reserved before; all of it must be there or may be backordered
+    #[schema(min_items = 1, max_items = 1000)]
+    pub lines: Option<Vec<NewOrderLine>>,
+    pub channel: Option<Code>,
+    pub customer: Option<Customer>,
+    pub shipping_address: Option<Address>,
+    /// Whatever you call the order
+    #[schema(min_length = 1, max_length = 200)]
+    pub reference: Option<String>,
+    #[schema(max_length = 2000)]
+    pub note: Option<String>,
+    /// When the customer placed it, if not now
+    pub placed_at: Option<Timestamp>,
+}
+
+impl NewOrder {
+    pub(super) fn faults(&self, now: Timestamp) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        match (&self.reservation_id, &self.lines) {
+            (None, None) => faults.push(Fault::new("/lines", "required", "either reservation_id or lines is needed")),
+            (Some(_), Some(_)) => {
+                faults.push(Fault::new("/lines", "exclusive", "give reservation_id or lines, not both"));
+            }
+            _ => {}
+        }
+        faults.extend(check_past(self.placed_at, now, "/placed_at"));
+        faults
+    }
+}
+
+/// Where an order is in its life
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    Draft,
+    Placed,
+    Completed,
+    Cancelled,
+}
+
+/// How far it is paid
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    Unpaid,
+    Authorised,
+    Paid,
+    PartiallyRefunded,
+    Refunded,
+    Failed,
+}
+
+/// How far it is shipped
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentStatus {
+    Unfulfilled,
+    PartiallyFulfilled,
+    Fulfilled,
+    /// All that was shipped came back
+    Returned,
+}
+
+/// Where a shipment is
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShipmentStatus {
+    Pending,
+    Picked,
+    Packed,
+    Shipped,
+    Delivered,
+}
+
+/// An enum of ours as the text of a column, and back.
+pub(super) fn to_text<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        other => unreachable!("unit variants serialise to text, not to {other:?}"),
+    }
+}
+
+pub(super) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> sqlx::Result<T> {
+    serde_json::from_value(text.into()).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// The order's own row.
+pub(super) struct OrderRecord {
+    pub id: Uuid,
+    pub number: i64,
+    pub status: OrderStatus,
+    pub payment_status: PaymentStatus,
+    pub fulfilment_status: FulfilmentStatus,
+    pub channel: Option<String>,
+    pub reference: Option<String>,
+    pub customer: Customer,
+    pub shipping_address: Option<Address>,
+    pub note: Option<String>,
+    pub reservation_id: Option<Uuid>,
+    pub cancel_reason: Option<String>,
+    pub placed_at: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A line's own row.
+pub(super) struct LineRecord {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+    pub unit_price: Option<Money>,
+    pub shipped: i64,
+    pub returned: i64,
+    pub cancelled: i64,
+}
+
+/// Units promised from one warehouse
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"warehouse": "LONDON", "quantity": 2}))]
+pub struct AllocatedPart {
+    pub warehouse: String,
+    pub quantity: i64,
+}
+
+/// What was bought, and what became of it:
+/// `quantity = allocated + backordered + shipped + cancelled`, and `returned` is part of `shipped`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 2, "unit_price": {"amount": 599, "currency": "EUR"},
+    "allocated": 2, "allocations": [{"warehouse": "LONDON", "quantity": 2}], "backordered": 0, "shipped": 0, "returned": 0, "cancelled": 0
+}))]
+pub struct OrderLine {
+    pub id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+    pub unit_price: Option<Money>,
+    pub allocated: i64,
+    pub allocations: Vec<AllocatedPart>,
+    /// Waits for stock
+    pub backordered: i64,
+    pub shipped: i64,
+    pub returned: i64,
+    pub cancelled: i64,
+}
+
+impl OrderLine {
+    fn new(record: LineRecord, claim: Option<&Claim>) -> Self {
+        let parts = claim.map(|claim| claim.sourced.parts.as_slice()).unwrap_or_default();
+        Self {
+            id: record.id,
+            sku: record.sku,
+            quantity: record.quantity,
+            unit_price: record.unit_price,
+            allocated: parts.iter().map(|part| part.quantity).sum(),
+            allocations: parts
+                .iter()
+                .map(|part| AllocatedPart { warehouse: part.warehouse.clone(), quantity: part.quantity })
+                .collect(),
+            backordered: claim.map_or(0, |claim| claim.sourced.backordered),
+            shipped: record.shipped,
+            returned: record.returned,
+            cancelled: record.cancelled,
+        }
+    }
+
+    pub(super) fn open(&self) -> i64 {
+        self.quantity - self.shipped - self.cancelled
+    }
+
+    pub(super) fn allocated_in(&self, warehouse: &str) -> i64 {
+        self.allocations.iter().filter(|part| part.warehouse == warehouse).map(|part| part.quantity).sum()
+    }
+}
+
+/// Units of a product in a shipment
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"order_line_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 2}))]
+pub struct ShipmentLine {
+    pub order_line_id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+}
+
+/// Goods that left one warehouse for one order
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1d", "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "warehouse": "LONDON",
+    "status": "shipped", "carrier": "Royal Mail", "tracking_number": "RM123456789GB",
+    "lines": [{"order_line_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 2}],
+    "shipped_at": "2026-11-23T10:00:00.000Z", "delivered_at": null
+}))]
+pub struct Shipment {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub warehouse: String,
+    pub status: ShipmentStatus,
+    pub carrier: Option<String>,
+    pub tracking_number: Option<String>,
+    pub lines: Vec<ShipmentLine>,
+    pub shipped_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// Units that came back
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"order_line_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 1, "disposition": "restock", "warehouse": "LONDON"}))]
+pub struct ReturnLine {
+    pub order_line_id: Uuid,
+    pub sku: String,
+    pub quantity: i64,
+    pub disposition: Disposition,
+    pub warehouse: String,
+}
+
+/// Goods that came back
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1e", "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "reason": "too strong",
+    "received_at": "2026-11-25T10:00:00.000Z",
+    "lines": [{"order_line_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 1, "disposition": "restock", "warehouse": "LONDON"}]
+}))]
+pub struct Return {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub reason: Option<String>,
+    pub received_at: Timestamp,
+    pub lines: Vec<ReturnLine>,
+}
+
+/// What a customer bought
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Order {
+    pub id: Uuid,
+    /// Counted from 1001; gaps mean nothing
+    #[schema(example = 1001)]
+    pub number: i64,
+    pub status: OrderStatus,
+    pub payment_status: PaymentStatus,
+    pub fulfilment_status: FulfilmentStatus,
+    pub channel: Option<String>,
+    pub reference: Option<String>,
+    pub customer: Customer,
+    pub shipping_address: Option<Address>,
+    pub note: Option<String>,
+    pub reservation_id: Option<Uuid>,
+    pub cancel_reason: Option<String>,
+    /// Of all lines, less what was cancelled; null unless all are priced in one currency
+    pub total: Option<Money>,
+    pub placed_at: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub lines: Vec<OrderLine>,
+    pub shipments: Vec<Shipment>,
+    pub returns: Vec<Return>,
+}
+
+impl Order {
+    /// Units neither shipped nor cancelled.
+    pub(super) fn open(&self) -> i64 {
+        self.lines.iter().map(OrderLine::open).sum()
+    }
+
+    pub(super) fn derived_fulfilment(&self) -> FulfilmentStatus {
+        let shipped: i64 = self.lines.iter().map(|line| line.shipped).sum();
+        let returned: i64 = self.lines.iter().map(|line| line.returned).sum();
+        match (shipped, self.open()) {
+            (0, _) => FulfilmentStatus::Unfulfilled,
+            (_, 1..) => FulfilmentStatus::PartiallyFulfilled,
+            _ if returned == shipped => FulfilmentStatus::Returned,
+            _ => FulfilmentStatus::Fulfilled,
+        }
+    }
+
+    /// Cancelled when nothing is open and nothing was ever shipped; completed when all that was shipped has arrived.
+    pub(super) fn derived_status(&self) -> OrderStatus {
+        let shipped: i64 = self.lines.iter().map(|line| line.shipped).sum();
+        let arrived = self.shipments.iter().all(|shipment| shipment.status == ShipmentStatus::Delivered);
+        match (self.open(), shipped) {
+            (1.., _) => OrderStatus::Placed,
+            (_, 0) => OrderStatus::Cancelled,
+            _ if arrived => OrderStatus::Completed,
+            _ => OrderStatus::Placed,
+        }
+    }
+}
+
+fn total(lines: &[OrderLine]) -> Option<Money> {
+    let currency = lines.first()?.unit_price.as_ref()?.currency.clone();
+    let mut amounts = lines.iter().map(|line| {
+        let price = line.unit_price.as_ref().filter(|price| price.currency == currency)?;
+        price.amount.checked_mul(line.quantity - line.cancelled)
+    });
+    let amount = amounts.try_fold(0i64, |sum, amount| sum.checked_add(amount?))?;
+    Some(Money { amount, currency })
+}
+
+/// Puts together what was read apart. All come in the order in which they are to be shown.
+pub(super) fn assemble(
+    records: Vec<OrderRecord>,
+    lines: Vec<LineRecord>,
+    claims: &HashMap<Uuid, Claim>,
+    shipments: Vec<Shipment>,
+    returns: Vec<Return>,
+) -> Vec<Order> {
+    let mut lines_by: HashMap<Uuid, Vec<OrderLine>> = HashMap::new();
+    for record in lines {
+        let claim = claims.get(&record.id);
+        lines_by.entry(record.order_id).or_default().push(OrderLine::new(record, claim));
+    }
+    let mut shipments_by: HashMap<Uuid, Vec<Shipment>> = HashMap::new();
+    for shipment in shipments {
+        shipments_by.entry(shipment.order_id).or_default().push(shipment);
+    }
+    let mut returns_by: HashMap<Uuid, Vec<Return>> = HashMap::new();
+    for r#return in returns {
+        returns_by.entry(r#return.order_id).or_default().push(r#return);
+    }
+    let orders = records.into_iter().map(|record| {
+        let lines = lines_by.remove(&record.id).unwrap_or_default();
+        Order {
+            id: record.id,
+            number: record.number,
+            status: record.status,
+            payment_status: record.payment_status,
+            fulfilment_status: record.fulfilment_status,
+            channel: record.channel,
+            reference: record.reference,
+            customer: record.customer,
+            shipping_address: record.shipping_address,
+            note: record.note,
+            reservation_id: record.reservation_id,
+            cancel_reason: record.cancel_reason,
+            total: total(&lines),
+            placed_at: record.placed_at,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            lines,
+            shipments: shipments_by.remove(&record.id).unwrap_or_default(),
+            returns: returns_by.remove(&record.id).unwrap_or_default(),
+        }
+    });
+    orders.collect()
+}
+
+/// What to list.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub status: Option<OrderStatus>,
+    pub fulfilment_status: Option<FulfilmentStatus>,
+    pub channel: Option<String>,
+    pub reference: Option<String>,
+    pub sku: Option<String>,
+}

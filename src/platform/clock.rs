@@ -1,0 +1,59 @@
+//! Instants as the API shows them: RFC 3339, UTC, milliseconds.
+//!
+//! What decides anything (expiry, order of backorders) reads the database's clock instead, so that
+//! several servers with clocks of their own agree.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Timestamp(pub DateTime<Utc>);
+
+impl Timestamp {
+    #[allow(clippy::disallowed_methods)] // the one place that reads the process's clock
+    pub fn now() -> Self {
+        Self(Utc::now())
+    }
+
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0 + TimeDelta::seconds(seconds))
+    }
+
+    /// Whole seconds from `earlier` to this, rounded up; 0 when it is not later.
+    pub fn seconds_since(self, earlier: Timestamp) -> i64 {
+        let millis = (self.0 - earlier.0).num_milliseconds().max(0);
+        millis / 1000 + i64::from(millis % 1000 > 0)
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DateTime::<Utc>::deserialize(deserializer).map(Self)
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339; answers are in UTC with milliseconds"))
+            .examples(["2026-11-23T09:30:00.000Z"])
+            .into()
+    }
+}
+impl utoipa::ToSchema for Timestamp {}

@@ -1,0 +1,77 @@
+//! An answer as bytes, so that it can be stored beside its effect and given again.
+
+use axum::body::Body;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, String)>,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// 200 with a body that is not one addressable resource: a list, a report.
+    pub fn ok<T: Serialize>(value: &T) -> Self {
+        Self::json(StatusCode::OK, value)
+    }
+
+    /// 200 with one resource and its `ETag`.
+    pub fn resource<T: Serialize>(value: &T) -> Self {
+        Self::ok(value).with_etag()
+    }
+
+    /// 201 with the resource made, where it is found, and its `ETag`.
+    pub fn created<T: Serialize>(location: String, value: &T) -> Self {
+        let mut reply = Self::json(StatusCode::CREATED, value).with_etag();
+        reply.headers.push((header::LOCATION, location));
+        reply
+    }
+
+    /// 201 for something booked that has no address of its own.
+    pub fn booked<T: Serialize>(value: &T) -> Self {
+        Self::json(StatusCode::CREATED, value)
+    }
+
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Self {
+        let body = serde_json::to_vec(value).expect("answers are plain data, which always serialises");
+        let headers = vec![(header::CONTENT_TYPE, "application/json".to_owned())];
+        Self { status, headers, body: body.into() }
+    }
+
+    fn with_etag(mut self) -> Self {
+        self.headers.push((header::ETAG, etag_of_bytes(&self.body)));
+        self
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut builder = Response::builder().status(self.status);
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
+        }
+        builder.body(Body::from(self.body)).expect("header values are made of visible characters")
+    }
+}
+
+/// The `ETag` of a resource is the digest of its representation: no version column to forget, and
+/// two servers agree. `If-Match` compares it under the row lock.
+pub fn etag<T: Serialize>(value: &T) -> String {
+    etag_of_bytes(&serde_json::to_vec(value).expect("answers are plain data, which always serialises"))
+}
+
+fn etag_of_bytes(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]))
+}

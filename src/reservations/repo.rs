@@ -1,0 +1,233 @@
+//! Schema `reservations`. What still says active but is past its time reads as expired.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::model::{Filter, Reservation, Status};
+use crate::platform::clock::Timestamp;
+
+struct Row {
+    id: Uuid,
+    status: String,
+    owner: Option<String>,
+    channel: Option<String>,
+    reference: Option<String>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    order_id: Option<Uuid>,
+    lines: Value,
+}
+
+impl TryFrom<Row> for Reservation {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        Ok(Reservation {
+            id: row.id,
+            status: Status::parse(&row.status),
+            owner: row.owner,
+            channel: row.channel,
+            reference: row.reference,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            ended_at: row.ended_at,
+            order_id: row.order_id,
+            lines: serde_json::from_value(row.lines).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        })
+    }
+}
+
+fn read(rows: Vec<Row>) -> sqlx::Result<Vec<Reservation>> {
+    rows.into_iter().map(Reservation::try_from).collect()
+}
+
+pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
+}
+
+/// Lets one call at a time count and add to the reservations of an owner; owners in sorted order.
+/// Returns how many each has alive.
+pub(super) async fn lock_owners_and_count(
+    conn: &mut PgConnection,
+    owners: &[String],
+) -> sqlx::Result<BTreeMap<String, i64>> {
+    if owners.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended(owner, 1)) FROM unnest($1::text[]) AS owner ORDER BY owner",
+        owners
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let rows = sqlx::query!(
+        r#"SELECT owner AS "owner!", count(*) AS "live!" FROM reservations.reservations
+           WHERE owner = ANY ($1) AND status = 'active' AND expires_at > clock_timestamp() GROUP BY owner"#,
+        owners
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.owner, row.live)).collect())
+}
+
+pub(super) async fn insert(conn: &mut PgConnection, made: &[Reservation]) -> sqlx::Result<()> {
+    if made.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = made.iter().map(|r| r.id).collect();
+    let text = |of: fn(&Reservation) -> Option<&str>| made.iter().map(of).collect::<Vec<Option<&str>>>();
+    let lines: Vec<Value> = made.iter().map(|r| serde_json::json!(r.lines)).collect();
+    let created: Vec<Timestamp> = made.iter().map(|r| r.created_at).collect();
+    let expires: Vec<Timestamp> = made.iter().map(|r| r.expires_at).collect();
+    sqlx::query!(
+        "INSERT INTO reservations.reservations (id, status, owner, channel, reference, lines, skus, created_at, expires_at)
+         SELECT id, 'active', owner, channel, reference, lines,
+                ARRAY(SELECT DISTINCT line ->> 'sku' FROM jsonb_array_elements(lines) AS line), created_at, expires_at
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[])
+              AS r (id, owner, channel, reference, lines, created_at, expires_at)",
+        &ids,
+        &text(|r| r.owner.as_deref()) as &[Option<&str>],
+        &text(|r| r.channel.as_deref()) as &[Option<&str>],
+        &text(|r| r.reference.as_deref()) as &[Option<&str>],
+        &lines,
+        &created as &[Timestamp],
+        &expires as &[Timestamp]
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find_many(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Reservation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN 'expired' ELSE status END AS "status!",
+                  owner, channel, reference, created_at AS "created_at: Timestamp", expires_at AS "expires_at: Timestamp",
+                  CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN expires_at ELSE ended_at END
+                      AS "ended_at: Timestamp", order_id, lines
+           FROM reservations.reservations WHERE id = ANY ($1)"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    read(rows)
+}
+
+/// The newest first.
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Reservation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN 'expired' ELSE status END AS "status!",
+                  owner, channel, reference, created_at AS "created_at: Timestamp", expires_at AS "expires_at: Timestamp",
+                  CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN expires_at ELSE ended_at END
+                      AS "ended_at: Timestamp", order_id, lines
+           FROM reservations.reservations
+           WHERE ($1::text IS NULL OR owner = $1)
+             AND ($2::text IS NULL OR (status = $2 AND (status <> 'active' OR expires_at > clock_timestamp()))
+                  OR ($2 = 'expired' AND status = 'active' AND expires_at <= clock_timestamp()))
+             AND ($3::text IS NULL OR skus @> ARRAY[$3])
+             AND ($4::uuid IS NULL OR id < $4)
+           ORDER BY id DESC LIMIT $5"#,
+        filter.owner,
+        filter.status.map(Status::as_str),
+        filter.sku,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    read(rows)
+}
+
+/// False when it has ended.
+pub(super) async fn extend(conn: &mut PgConnection, id: Uuid, expires_at: Timestamp) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE reservations.reservations SET expires_at = greatest(expires_at, $2)
+         WHERE id = $1 AND status = 'active' AND expires_at > clock_timestamp()",
+        id,
+        expires_at as Timestamp
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends those that are alive; returns them.
+pub(super) async fn end(conn: &mut PgConnection, ids: &[Uuid], status: Status) -> sqlx::Result<Vec<Reservation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"UPDATE reservations.reservations SET status = $2, ended_at = clock_timestamp()
+           WHERE id = ANY ($1) AND status = 'active' AND expires_at > clock_timestamp()
+           RETURNING id, status, owner, channel, reference, created_at AS "created_at: Timestamp",
+                     expires_at AS "expires_at: Timestamp", ended_at AS "ended_at: Timestamp", order_id, lines"#,
+        ids,
+        status.as_str()
+    )
+    .fetch_all(conn)
+    .await?;
+    read(rows)
+}
+
+/// Ends those whose time is over; returns them.
+pub(super) async fn end_expired(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Reservation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"UPDATE reservations.reservations SET status = 'expired', ended_at = expires_at
+           WHERE id = ANY ($1) AND status = 'active' AND expires_at <= clock_timestamp()
+           RETURNING id, status, owner, channel, reference, created_at AS "created_at: Timestamp",
+                     expires_at AS "expires_at: Timestamp", ended_at AS "ended_at: Timestamp", order_id, lines"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    read(rows)
+}
+
+/// `None` when it has ended.
+pub(super) async fn commit(conn: &mut PgConnection, id: Uuid, order: Uuid) -> sqlx::Result<Option<Reservation>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"UPDATE reservations.reservations SET status = 'committed', ended_at = clock_timestamp(), order_id = $2
+           WHERE id = $1 AND status = 'active' AND expires_at > clock_timestamp()
+           RETURNING id, status, owner, channel, reference, created_at AS "created_at: Timestamp",
+                     expires_at AS "expires_at: Timestamp", ended_at AS "ended_at: Timestamp", order_id, lines"#,
+        id,
+        order
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Reservation::try_from).transpose()
+}
+
+/// Some of those whose time is over, the longest over first.
+pub(super) async fn due(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT id FROM reservations.reservations WHERE status = 'active' AND expires_at <= clock_timestamp()
+         ORDER BY expires_at LIMIT $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What those that are alive say they hold, as of the transaction's begin.
+pub(super) async fn held(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id, line ->> 'sku' AS "sku!", sum((line ->> 'quantity')::bigint)::bigint AS "quantity!"
+           FROM reservations.reservations r CROSS JOIN LATERAL jsonb_array_elements(r.lines) AS line
+           WHERE r.status = 'active' AND r.expires_at > now() GROUP BY r.id, line ->> 'sku'
+           HAVING sum((line ->> 'quantity')::bigint) > 0"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.id, row.sku), row.quantity)).collect())
+}

@@ -1,0 +1,31 @@
+//! `POST /v1/transfers/{id}/ship`
+
+use axum::extract::State;
+use uuid::Uuid;
+
+use crate::platform::command::Command;
+use crate::platform::extract::{NoBody, Path};
+use crate::platform::problem::{Problem, ProblemDocument};
+use crate::platform::reply::Reply;
+use crate::transfers::{Transfer, Transfers};
+
+/// Ship a transfer
+///
+/// Takes all of it from the good stock of `from` that is not promised to anybody, or nothing. It is in
+/// transit then, and counts as `incoming` at `to`.
+#[utoipa::path(post, path = "/v1/transfers/{id}/ship", tag = "transfers",
+    params(("id" = Uuid, Path, example = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")), responses(
+    (status = 200, description = "The transfer, in transit", body = Transfer),
+    (status = 404, description = "No such transfer", body = ProblemDocument),
+    (status = 409, description = "It is not a draft (`invalid-state`), or too little is free (`insufficient-stock`)", body = ProblemDocument),
+))]
+pub(super) async fn ship_transfer(
+    State(transfers): State<Transfers>,
+    Path(id): Path<Uuid>,
+    command: Command<NoBody>,
+) -> Result<Reply, Problem> {
+    let run = command.run((transfers, id), |tx, (transfers, id), command| {
+        Box::pin(async move { Ok(Reply::resource(&transfers.ship_in_tx(tx, *id, command.caller.id).await?)) })
+    });
+    run.await
+}

@@ -1,0 +1,36 @@
+//! `GET /v1/channels`
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::platform::extract::Query;
+use crate::platform::page::{Page, PageRequest};
+use crate::platform::problem::Problem;
+use crate::platform::reply::Reply;
+use crate::warehouses::{Channel, Warehouses};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListChannels {
+    /// Only active or only inactive ones
+    active: Option<bool>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// `next_cursor` of the page before
+    #[param(max_length = 1000)]
+    cursor: Option<String>,
+}
+
+/// List channels
+///
+/// In the order of their codes.
+#[utoipa::path(get, path = "/v1/channels", tag = "channels", params(ListChannels),
+    responses((status = 200, description = "A page of channels", body = Page<Channel>)))]
+pub(super) async fn list_channels(
+    State(warehouses): State<Warehouses>,
+    Query(query): Query<ListChannels>,
+) -> Result<Reply, Problem> {
+    let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
+    Ok(Reply::ok(&warehouses.list_channels(page, query.active).await?))
+}

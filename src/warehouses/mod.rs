@@ -1,0 +1,190 @@
+//! Places that hold stock, places that sell, and the rules that pick between them.
+//!
+//! Other modules see them through the [`Directory`]: all warehouses, channels and rules at one
+//! version, read once per transaction.
+
+mod error;
+mod http;
+mod model;
+mod repo;
+
+use std::sync::{Arc, RwLock};
+
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+
+use crate::platform::db::Db;
+use crate::platform::page::{Page, PageRequest, TextKey};
+
+pub use error::Error;
+pub use http::router;
+pub use model::{
+    Address, Candidate, Channel, ChannelWarehouse, Code, Directory, Location, NewChannel, NewWarehouse, Rule, Scope,
+    Sourcing, Warehouse,
+};
+
+/// What stands above this module and may depend on a warehouse: asked before one is deleted. It may
+/// drop what it keeps of an empty warehouse; `Some` says what is still there.
+pub trait Occupancy: Send + Sync {
+    fn vacate<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        warehouse: &'a str,
+    ) -> BoxFuture<'a, sqlx::Result<Option<String>>>;
+}
+
+#[derive(Clone)]
+pub struct Warehouses {
+    db: Db,
+    directory: Arc<RwLock<Option<Arc<Directory>>>>,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+impl Warehouses {
+    pub fn new(db: Db) -> Self {
+        Self { db, directory: Arc::default() }
+    }
+
+    /// Everything there is, as of now. Kept in memory under a version that is compared each time, so
+    /// it costs one small look-up and is never stale.
+    pub async fn directory(&self, conn: &mut PgConnection) -> sqlx::Result<Arc<Directory>> {
+        let version = repo::version(conn).await?;
+        let kept = self.directory.read().expect("never poisoned").clone();
+        if let Some(kept) = kept.filter(|kept| kept.version == version) {
+            return Ok(kept);
+        }
+        let read = Arc::new(repo::read_directory(conn).await?);
+        // A version that is not committed yet may be rolled back, and then given to another change.
+        if read.version == version && !repo::writes(conn).await? {
+            *self.directory.write().expect("never poisoned") = Some(read.clone());
+        }
+        Ok(read)
+    }
+
+    /// Keeps these warehouses from being deleted until the transaction ends. Whoever brings stock into
+    /// a warehouse calls it first; gives back those that do not exist.
+    pub async fn pin_in_tx(&self, conn: &mut PgConnection, codes: &[&str]) -> sqlx::Result<Vec<String>> {
+        let found = repo::pin(conn, codes).await?;
+        Ok(codes.iter().filter(|code| !found.iter().any(|f| f == **code)).map(|code| (*code).to_owned()).collect())
+    }
+
+    async fn list(&self, page: PageRequest<TextKey>, active: Option<bool>) -> Result<Page<Warehouse>> {
+        let mut conn = self.db.conn().await?;
+        let after = page.after.as_ref().map(|key| key.0.as_str());
+        let rows = repo::list_warehouses(&mut conn, after, page.fetch(), active).await?;
+        Ok(page.page(rows, |row| TextKey(row.fields.code.0.clone())))
+    }
+
+    async fn get(&self, code: &str) -> Result<Warehouse> {
+        self.get_in_tx(&mut *self.db.conn().await?, code).await
+    }
+
+    async fn get_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Warehouse> {
+        repo::find_warehouse(conn, code).await?.ok_or_else(|| Error::NoWarehouse(code.to_owned()))
+    }
+
+    async fn create_in_tx(&self, conn: &mut PgConnection, new: &NewWarehouse) -> Result<Warehouse> {
+        new.validate()?;
+        if !repo::insert_warehouse(conn, new).await? {
+            return Err(Error::WarehouseExists(new.code.0.clone()));
+        }
+        repo::raise_version(conn).await?;
+        self.get_in_tx(conn, &new.code.0).await
+    }
+
+    async fn lock_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Warehouse> {
+        repo::lock_warehouse(conn, code).await?;
+        self.get_in_tx(conn, code).await
+    }
+
+    async fn update_in_tx(&self, conn: &mut PgConnection, code: &str, fields: &NewWarehouse) -> Result<Warehouse> {
+        fields.validate()?;
+        if fields.code.0 != code {
+            return Err(Error::CodeIsFixed);
+        }
+        repo::update_warehouse(conn, fields).await?;
+        repo::raise_version(conn).await?;
+        self.get_in_tx(conn, code).await
+    }
+
+    async fn delete_in_tx(&self, conn: &mut PgConnection, code: &str, occupancy: &dyn Occupancy) -> Result<()> {
+        let linked = repo::channels_of(conn, code).await?;
+        if !linked.is_empty() {
+            let detail = format!("the channels {} are served from it: unlink it there first", linked.join(", "));
+            return Err(Error::InUse(detail));
+        }
+        if let Some(detail) = occupancy.vacate(conn, code).await? {
+            return Err(Error::InUse(detail));
+        }
+        repo::delete_warehouse(conn, code).await?;
+        Ok(repo::raise_version(conn).await?)
+    }
+
+    async fn list_channels(&self, page: PageRequest<TextKey>, active: Option<bool>) -> Result<Page<Channel>> {
+        let mut conn = self.db.conn().await?;
+        let after = page.after.as_ref().map(|key| key.0.as_str());
+        let rows = repo::list_channels(&mut conn, after, page.fetch(), active).await?;
+        Ok(page.page(rows, |row| TextKey(row.fields.code.0.clone())))
+    }
+
+    async fn get_channel(&self, code: &str) -> Result<Channel> {
+        self.get_channel_in_tx(&mut *self.db.conn().await?, code).await
+    }
+
+    async fn get_channel_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Channel> {
+        repo::find_channel(conn, code).await?.ok_or_else(|| Error::NoChannel(code.to_owned()))
+    }
+
+    async fn create_channel_in_tx(&self, conn: &mut PgConnection, new: &NewChannel) -> Result<Channel> {
+        self.check_channel(conn, new).await?;
+        if !repo::insert_channel(conn, new).await? {
+            return Err(Error::ChannelExists(new.code.0.clone()));
+        }
+        repo::replace_links(conn, new).await?;
+        repo::raise_version(conn).await?;
+        self.get_channel_in_tx(conn, &new.code.0).await
+    }
+
+    async fn lock_channel_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Channel> {
+        repo::lock_channel(conn, code).await?;
+        self.get_channel_in_tx(conn, code).await
+    }
+
+    async fn update_channel_in_tx(&self, conn: &mut PgConnection, code: &str, fields: &NewChannel) -> Result<Channel> {
+        if fields.code.0 != code {
+            return Err(Error::CodeIsFixed);
+        }
+        self.check_channel(conn, fields).await?;
+        repo::update_channel(conn, fields).await?;
+        repo::replace_links(conn, fields).await?;
+        repo::raise_version(conn).await?;
+        self.get_channel_in_tx(conn, code).await
+    }
+
+    /// Past orders and reservations keep naming the channel; new ones cannot.
+    async fn delete_channel_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<()> {
+        repo::delete_channel(conn, code).await?;
+        Ok(repo::raise_version(conn).await?)
+    }
+
+    async fn check_channel(&self, conn: &mut PgConnection, fields: &NewChannel) -> Result<()> {
+        let codes: Vec<&str> = fields.warehouses.iter().map(|link| link.warehouse.0.as_str()).collect();
+        let missing = self.pin_in_tx(conn, &codes).await?;
+        fields.validate(&missing)
+    }
+
+    async fn rules(&self) -> Result<Sourcing> {
+        let directory = self.directory(&mut *self.db.conn().await?).await?;
+        Ok(Sourcing { rules: directory.rules.clone() })
+    }
+
+    async fn lock_rules_in_tx(&self, conn: &mut PgConnection) -> Result<Sourcing> {
+        Ok(Sourcing { rules: repo::lock_rules(conn).await? })
+    }
+
+    async fn set_rules_in_tx(&self, conn: &mut PgConnection, sourcing: &Sourcing) -> Result<()> {
+        sourcing.validate()?;
+        Ok(repo::set_rules(conn, &sourcing.rules).await?)
+    }
+}
