@@ -70,8 +70,7 @@ impl App {
     pub fn router(&self, config: &Config, shutdown: Shutdown) -> Router {
         let (routes, document) = self.routes(shutdown).split_for_parts();
         let document = openapi::finish(document);
-        let platform =
-            Platform { db: self.db.clone(), schemas: Arc::new(Schemas::from_document(&document)) };
+        let platform = Platform { db: self.db.clone(), schemas: Arc::new(Schemas::from_document(&document)) };
         routes
             .merge(ops::documents(document))
             .fallback(edge::nothing_here)

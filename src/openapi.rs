@@ -39,7 +39,9 @@ pub fn base() -> OpenApi {
                 .title("stockhold")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(DESCRIPTION))
-                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build())),
+                .license(Some(
+                    LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build(),
+                )),
         )
         .tags(Some(TAGS.iter().map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build())))
         .components(Some(
@@ -86,8 +88,16 @@ fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
         let description = "Makes the call safe to repeat: the same key and body give the first answer again, with \
                            `Idempotency-Replayed: true`. Kept for a day at least";
         header(operation, "Idempotency-Key", description, 255);
-        problem(operation, "409", "A request with the same Idempotency-Key is still running (`idempotency-in-progress`)");
-        problem(operation, "422", "A field is not valid (`validation`), or the Idempotency-Key belongs to another request (`idempotency-key-reused`)");
+        problem(
+            operation,
+            "409",
+            "A request with the same Idempotency-Key is still running (`idempotency-in-progress`)",
+        );
+        problem(
+            operation,
+            "422",
+            "A field is not valid (`validation`), or the Idempotency-Key belongs to another request (`idempotency-key-reused`)",
+        );
     }
     if changes && *method != HttpMethod::Post {
         header(operation, "If-Match", "The `ETag` of the version that the change is meant for", 1000);

@@ -21,9 +21,9 @@ pub fn run(flags: &Flags) -> Outcome {
 async fn serve(config: Config) -> Outcome {
     let shutdown = Shutdown::default();
     // The address first: a port that is taken should not cost the start of a database.
-    let listener = TcpListener::bind(&config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}; choose another address with --listen", config.listen))?;
+    let listener = TcpListener::bind(&config.listen).await.map_err(|error| {
+        format!("cannot listen on {}: {error}; choose another address with --listen", config.listen)
+    })?;
     tokio::spawn(shutdown.clone().on_signal());
     let database = tokio::select! {
         opened = Database::open(&config) => opened?,

@@ -56,11 +56,7 @@ pub struct Allocate {
 impl Inventory {
     /// Holds stock for each request on its own, in order: one that cannot be met does not fail its
     /// neighbours. A fixed number of statements, whatever the number of requests.
-    pub async fn hold_in_tx(
-        &self,
-        conn: &mut PgConnection,
-        requests: &[HoldRequest],
-    ) -> Result<Vec<Result<Held>>> {
+    pub async fn hold_in_tx(&self, conn: &mut PgConnection, requests: &[HoldRequest]) -> Result<Vec<Result<Held>>> {
         let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replaces).collect();
         let mut skus: Vec<String> = requests.iter().flat_map(|r| &r.demands).map(|d| d.sku.clone()).collect();
         if !replaced.is_empty() {
@@ -143,12 +139,7 @@ impl Inventory {
 
     /// Turns what a reservation holds into promises to the lines of an order: `line_ids[n]` is the
     /// order line made from the reservation's line `n`.
-    pub async fn commit_hold_in_tx(
-        &self,
-        conn: &mut PgConnection,
-        reservation: Uuid,
-        order: &Allocate,
-    ) -> Result<()> {
+    pub async fn commit_hold_in_tx(&self, conn: &mut PgConnection, reservation: Uuid, order: &Allocate) -> Result<()> {
         let skus = repo::claims::skus_held(conn, &[reservation]).await?;
         let mut book = self.open(conn, skus).await?;
         let holds = repo::claims::delete_holds(conn, &[reservation]).await?;
@@ -254,7 +245,8 @@ impl Inventory {
                 let stretch = repo::claims::queue(conn, &sku, after, QUEUE_STRETCH).await?;
                 after = stretch.last().map(|line| (line.placed_at, line.seq));
                 let served = serve(book, &stretch);
-                let quantities: Vec<(Uuid, i64)> = served.iter().map(|(l, s)| (l.order_line_id, s.quantity())).collect();
+                let quantities: Vec<(Uuid, i64)> =
+                    served.iter().map(|(l, s)| (l.order_line_id, s.quantity())).collect();
                 let claims: Vec<Claim> = served.iter().map(|(line, sourced)| claim_of(line, sourced)).collect();
                 if !served.is_empty() {
                     repo::claims::reduce_backorders(conn, &quantities).await?;
@@ -314,8 +306,10 @@ fn decide(book: &Book, request: &HoldRequest) -> std::result::Result<Vec<Sourced
     }
     let sourced = book.source(&scope, &request.ship_to, &request.demands);
     let lines = request.demands.iter().zip(&sourced);
-    let short: BTreeSet<String> =
-        lines.filter(|(demand, line)| line.quantity() < demand.quantity).map(|(demand, _)| demand.sku.clone()).collect();
+    let short: BTreeSet<String> = lines
+        .filter(|(demand, line)| line.quantity() < demand.quantity)
+        .map(|(demand, _)| demand.sku.clone())
+        .collect();
     let nothing = sourced.iter().all(|line| line.quantity() == 0);
     if short.is_empty() || (request.allow_partial && !nothing) { Ok(sourced) } else { Err(Decline::Short(short)) }
 }
@@ -336,7 +330,11 @@ fn faults(book: &Book, scope: &Scope, demands: &[Demand]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (i, demand) in demands.iter().enumerate() {
         if book.item(&demand.sku).is_none() {
-            faults.push(Fault::new(format!("/lines/{i}/sku"), "unknown", format!("there is no product {}", demand.sku)));
+            faults.push(Fault::new(
+                format!("/lines/{i}/sku"),
+                "unknown",
+                format!("there is no product {}", demand.sku),
+            ));
         }
         let Some(code) = &demand.warehouse else { continue };
         let pointer = format!("/lines/{i}/warehouse");
@@ -375,8 +373,7 @@ fn serve<'a>(book: &mut Book, queue: &'a [Waiting]) -> Vec<(&'a Waiting, Sourced
         // A channel that is gone no longer sells; its orders are served from anywhere.
         let scope = scope_of(book, line.channel.as_deref()).or_else(|_| scope_of(book, None));
         let Ok(scope) = scope else { continue };
-        let demand =
-            Demand { sku: line.sku.clone(), quantity: line.quantity, warehouse: line.warehouse.clone() };
+        let demand = Demand { sku: line.sku.clone(), quantity: line.quantity, warehouse: line.warehouse.clone() };
         let Some(sourced) = book.source_from_stock(&scope, &[demand]).pop() else { continue };
         if sourced.quantity() > 0 {
             book.serve_backorder(&line.sku, &sourced.parts);

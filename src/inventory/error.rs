@@ -55,11 +55,10 @@ impl From<Error> for Problem {
                 Problem::new(&problem::INSUFFICIENT_STOCK, detail).with("shortages", &shortages)
             }
             Error::Refused(Refused::Short { sku, wanted, available, .. }) => {
-                let (next_expiry_at, substitutes) = (None, Vec::new());
-                let shortage = Shortage { sku, requested: wanted, available, next_expiry_at, substitutes };
-                Problem::new(&problem::INSUFFICIENT_STOCK, detail).with("shortages", &[shortage])
+                let shortages = [Shortage::of(sku, wanted, available)];
+                Problem::new(&problem::INSUFFICIENT_STOCK, detail).with("shortages", &shortages)
             }
-            Error::Refused(Refused::TooMuch { .. }) => Problem::fault("/change", "maximum", detail),
+            Error::Refused(Refused::TooMuch { .. }) => Problem::new(&problem::INVALID_STATE, detail),
             Error::Invalid(faults) => Problem::validation(faults),
             Error::Database(cause) => cause.into(),
         }

@@ -92,4 +92,3 @@ impl Occupancy for Inventory {
 
 /// What has nobody to name as its author is booked under this actor: the server itself.
 pub const SERVER: Uuid = Uuid::nil();
-

@@ -5,11 +5,11 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::model::book::Book;
+use super::model::book::{Book, Refused};
 use super::model::level::Level;
 use super::model::place::{Condition, NewMovement, Place};
 use super::model::sourcing::{Part, Sourced};
-use super::model::views::{Booked, LevelView, NewAdjustment, NewConditionChange};
+use super::model::views::{Booked, LevelView, NewAdjustment, NewConditionChange, Shortage};
 use super::{Error, Inventory, Result, repo};
 use crate::platform::clock::Timestamp;
 use crate::platform::problem::Fault;
@@ -182,6 +182,10 @@ impl Inventory {
                 let detail = format!("there is no warehouse {}", line.warehouse);
                 faults.push(Fault::new(format!("/lines/{i}/warehouse"), "unknown", detail));
             }
+            if book.item(&line.sku).is_none() {
+                let detail = format!("the product {} was deleted: create it again to take it back", line.sku);
+                faults.push(Fault::new(format!("/lines/{i}/sku"), "unknown", detail));
+            }
         }
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -211,11 +215,17 @@ impl Inventory {
     ) -> Result<()> {
         self.warehouses.pin_in_tx(conn, &[from, to]).await?;
         let mut book = self.open(conn, lines.iter().map(|line| line.sku.clone()).collect()).await?;
+        let mut short = Vec::new();
         for line in lines {
-            let movement =
-                NewMovement::new(&line.sku, line.quantity, Place::good(from), Place::InTransit, "transfer");
-            book.move_stock(movement.for_reference("transfer", transfer))?;
-            book.expect(&line.sku, to, line.quantity);
+            let movement = NewMovement::new(&line.sku, line.quantity, Place::good(from), Place::InTransit, "transfer");
+            match book.move_stock(movement.for_reference("transfer", transfer)) {
+                Ok(()) => book.expect(&line.sku, to, line.quantity),
+                Err(Refused::Short { sku, wanted, available, .. }) => short.push(Shortage::of(sku, wanted, available)),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        if !short.is_empty() {
+            return Err(Error::Insufficient(short));
         }
         self.close(conn, book, actor).await?;
         Ok(())

@@ -92,9 +92,7 @@ impl Orders {
             lines,
         };
         let goods: Vec<ShipLine> = shipment.lines.iter().map(goods).collect();
-        self.inventory
-            .ship_in_tx(conn, shipment.id, &shipment.warehouse, &goods, shipment.shipped_at, actor)
-            .await?;
+        self.inventory.ship_in_tx(conn, shipment.id, &shipment.warehouse, &goods, shipment.shipped_at, actor).await?;
         repo::insert_shipment(conn, &shipment, now).await?;
         let shipped: Vec<(Uuid, i64)> = goods.iter().map(|line| (line.order_line_id, line.quantity)).collect();
         repo::add_shipped(conn, &shipped).await?;
@@ -205,9 +203,12 @@ fn shipment_line(line: &OrderLine, quantity: i64) -> ShipmentLine {
 /// Which order lines come back, and how much of each.
 fn plan_return(order: &Order, new: &NewReturn) -> Result<Vec<ReturnLine>> {
     let wanted: Vec<(&str, i64)> = new.lines.iter().map(|line| (line.sku.0.as_str(), line.quantity.0)).collect();
-    let taken = distribute(&order.lines, &wanted, |line| line.shipped - line.returned, |sku, open| {
-        format!("{open} of {sku} are with the customer")
-    })?;
+    let taken = distribute(
+        &order.lines,
+        &wanted,
+        |line| line.shipped - line.returned,
+        |sku, open| format!("{open} of {sku} are with the customer"),
+    )?;
     let lines = taken.into_iter().map(|(line, quantity, n)| ReturnLine {
         order_line_id: line.id,
         sku: line.sku.clone(),

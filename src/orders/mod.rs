@@ -183,7 +183,8 @@ impl Orders {
             return Err(Error::State("everything is shipped: take it back with a return instead".to_owned()));
         }
         let freed = self.inventory.deallocate_in_tx(conn, order.id).await?;
-        let cancelled: Vec<(Uuid, i64)> = freed.iter().map(|claim| (claim.order_line_id, claim.sourced.quantity())).collect();
+        let cancelled: Vec<(Uuid, i64)> =
+            freed.iter().map(|claim| (claim.order_line_id, claim.sourced.quantity())).collect();
         repo::add_cancelled(conn, &cancelled).await?;
         let order = self.refresh_in_tx(conn, order.id, reason).await?;
         Events::publish_in_tx(conn, &[events::of("order.cancelled", &order)]).await?;

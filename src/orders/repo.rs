@@ -260,11 +260,7 @@ pub(super) async fn returns_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx
     Ok(returns)
 }
 
-pub(super) async fn insert_shipment(
-    conn: &mut PgConnection,
-    shipment: &Shipment,
-    now: Timestamp,
-) -> sqlx::Result<()> {
+pub(super) async fn insert_shipment(conn: &mut PgConnection, shipment: &Shipment, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO orders.shipments (id, order_id, warehouse, status, carrier, tracking_number, created_at, shipped_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -418,8 +414,8 @@ pub(super) async fn lines_against_shipments(conn: &mut PgConnection) -> sqlx::Re
            ), back AS (
                SELECT order_line_id, sum(quantity)::bigint AS quantity FROM orders.return_lines GROUP BY order_line_id
            )
-           SELECT l.id, l.sku, coalesce(s.quantity, 0) AS "sent!", l.shipped, coalesce(b.quantity, 0) AS "back!", l.returned,
-                  l.quantity, l.cancelled
+           SELECT l.id AS "id!", l.sku AS "sku!", coalesce(s.quantity, 0) AS "sent!", l.shipped AS "shipped!",
+                  coalesce(b.quantity, 0) AS "back!", l.returned AS "returned!", l.quantity AS "quantity!", l.cancelled AS "cancelled!"
            FROM orders.lines l LEFT JOIN sent s ON s.order_line_id = l.id LEFT JOIN back b ON b.order_line_id = l.id
            WHERE coalesce(s.quantity, 0) <> l.shipped OR coalesce(b.quantity, 0) <> l.returned
               OR l.shipped + l.cancelled > l.quantity OR l.returned > l.shipped"#

@@ -79,7 +79,8 @@ impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
         let RefOr::T(Schema::Object(mut object)) = T::schema() else { panic!("patches are of plain objects") };
         object.required.clear();
         object.default = None;
-        object.description = Some("A JSON merge patch (RFC 7396): null sets a field back, what is left out stays".into());
+        object.description =
+            Some("A JSON merge patch (RFC 7396): null sets a field back, what is left out stays".into());
         for property in object.properties.values_mut() {
             match property {
                 RefOr::T(Schema::Object(inner)) => {

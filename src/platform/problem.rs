@@ -113,10 +113,7 @@ impl Problem {
     }
 
     pub fn validation(faults: Vec<Fault>) -> Self {
-        let detail = match faults.as_slice() {
-            [one] => format!("{}: {}", one.pointer, one.detail),
-            many => format!("{} faults, listed in errors", many.len()),
-        };
+        let detail = summary(&faults);
         Self { faults, ..Self::new(&VALIDATION, detail) }
     }
 
@@ -160,6 +157,9 @@ impl Problem {
         for fault in &mut self.faults {
             fault.pointer.insert_str(0, prefix);
         }
+        if self.kind.slug == VALIDATION.slug {
+            self.detail = summary(&self.faults);
+        }
         self
     }
 
@@ -199,6 +199,13 @@ impl Problem {
             let cause: &(dyn StdError + 'static) = cause.as_ref();
             tracing::error!(error = cause, problem = self.kind.slug, "request failed");
         }
+    }
+}
+
+fn summary(faults: &[Fault]) -> String {
+    match faults {
+        [one] => format!("{}: {}", one.pointer, one.detail),
+        many => format!("{} faults, listed in errors", many.len()),
     }
 }
 

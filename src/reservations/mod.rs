@@ -55,8 +55,12 @@ impl Reservations {
         requests: &[NewReservation],
     ) -> Result<Vec<Result<Reservation>>> {
         let refusals = self.refusals(conn, requests).await?;
-        let accepted: Vec<&NewReservation> =
-            requests.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none()).map(|(request, _)| request).collect();
+        let accepted: Vec<&NewReservation> = requests
+            .iter()
+            .zip(&refusals)
+            .filter(|(_, refusal)| refusal.is_none())
+            .map(|(request, _)| request)
+            .collect();
         let holds: Vec<_> = accepted.iter().map(|request| request.hold(id::new())).collect();
         let held = self.inventory.hold_in_tx(conn, &holds).await?;
         let mut made = Vec::new();
@@ -69,7 +73,8 @@ impl Reservations {
         }
         self.end_replaced(conn, &holds, &outcomes).await?;
         repo::insert(conn, &made).await?;
-        Events::publish_in_tx(conn, &made.iter().map(|r| events::of("reservation.created", r)).collect::<Vec<_>>()).await?;
+        Events::publish_in_tx(conn, &made.iter().map(|r| events::of("reservation.created", r)).collect::<Vec<_>>())
+            .await?;
         let mut outcomes = outcomes.into_iter();
         let woven = refusals.into_iter().map(|refusal| match refusal {
             Some(error) => Err(error),
@@ -157,9 +162,7 @@ impl Reservations {
         }
         self.inventory.release_in_tx(conn, &[id], false).await?;
         match repo::end(conn, &[id], Status::Released).await?.pop() {
-            Some(released) => {
-                Ok(Events::publish_in_tx(conn, &[events::of("reservation.released", &released)]).await?)
-            }
+            Some(released) => Ok(Events::publish_in_tx(conn, &[events::of("reservation.released", &released)]).await?),
             None => match self.get_in_tx(conn, id).await?.ended_status() {
                 Status::Released => Ok(()),
                 ended => Err(Error::Ended(ended)),

@@ -113,7 +113,13 @@ pub struct NewWarehouse {
     pub address: Address,
     /// IANA name
     #[serde(default = "default_time_zone")]
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_+/-]+$", default = "UTC", example = "Europe/London")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_+/-]+$",
+        default = "UTC",
+        example = "Europe/London"
+    )]
     pub time_zone: String,
     /// Stock in an inactive warehouse is not for sale
     #[serde(default = "default_true")]
@@ -205,7 +211,9 @@ impl Sourcing {
 fn repeated_rules(rules: &[Rule], pointer: &str) -> Vec<Fault> {
     let mut seen = HashSet::new();
     let repeated = rules.iter().enumerate().filter(|(_, rule)| !seen.insert(**rule));
-    repeated.map(|(i, _)| Fault::new(format!("{pointer}/{i}"), "repeated", "this rule is in the chain already")).collect()
+    repeated
+        .map(|(i, _)| Fault::new(format!("{pointer}/{i}"), "repeated", "this rule is in the chain already"))
+        .collect()
 }
 
 /// A place that sells

@@ -3,9 +3,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::model::{
-    Address, Channel, ChannelWarehouse, Code, Directory, NewChannel, NewWarehouse, Rule, Warehouse,
-};
+use super::model::{Address, Channel, ChannelWarehouse, Code, Directory, NewChannel, NewWarehouse, Rule, Warehouse};
 use crate::platform::clock::Timestamp;
 
 struct WarehouseRow {
@@ -271,8 +269,7 @@ pub(super) async fn writes(conn: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 pub(super) async fn lock_rules(conn: &mut PgConnection) -> sqlx::Result<Vec<Rule>> {
-    let rules =
-        sqlx::query_scalar!("SELECT rules FROM warehouses.directory FOR UPDATE").fetch_one(conn).await?;
+    let rules = sqlx::query_scalar!("SELECT rules FROM warehouses.directory FOR UPDATE").fetch_one(conn).await?;
     Ok(parse_rules(&rules))
 }
 
@@ -283,8 +280,7 @@ pub(super) async fn set_rules(conn: &mut PgConnection, rules: &[Rule]) -> sqlx::
 }
 
 pub(super) async fn read_directory(conn: &mut PgConnection) -> sqlx::Result<Directory> {
-    let head =
-        sqlx::query!("SELECT rules, version FROM warehouses.directory").fetch_one(&mut *conn).await?;
+    let head = sqlx::query!("SELECT rules, version FROM warehouses.directory").fetch_one(&mut *conn).await?;
     let warehouses = list_warehouses(conn, None, i64::MAX, None).await?;
     let channels = list_channels(conn, None, i64::MAX, None).await?;
     let channels = channels.into_iter().map(|channel| channel.fields).collect();

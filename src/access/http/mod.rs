@@ -9,11 +9,7 @@ use super::Access;
 use crate::platform::problem::{Problem, UNAUTHENTICATED};
 
 /// Lays the [`Caller`](crate::platform::Caller) on the request, or answers 401.
-pub async fn authenticate(
-    State(access): State<Access>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+pub async fn authenticate(State(access): State<Access>, mut request: Request, next: Next) -> Result<Response, Problem> {
     if !needs_key(request.uri().path()) {
         return Ok(next.run(request).await);
     }

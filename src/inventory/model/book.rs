@@ -150,7 +150,8 @@ impl Book {
     /// What a scope could sell of a product now.
     pub fn available(&self, scope: &Scope, sku: &str) -> i64 {
         let Some(item) = self.item(sku) else { return 0 };
-        let of = scope.candidates.iter().filter_map(|c| Some((item.levels.get(&c.code)?.available() - c.buffer).max(0)));
+        let of =
+            scope.candidates.iter().filter_map(|c| Some((item.levels.get(&c.code)?.available() - c.buffer).max(0)));
         of.sum()
     }
 
@@ -192,9 +193,10 @@ impl Book {
 
     /// Products for which orders wait and stock is there.
     pub fn servable(&self) -> Vec<String> {
-        let waiting = self.items.iter().filter(|(_, item)| {
-            item.ordered_beyond > 0 && item.levels.values().any(|level| level.available() > 0)
-        });
+        let waiting = self
+            .items
+            .iter()
+            .filter(|(_, item)| item.ordered_beyond > 0 && item.levels.values().any(|level| level.available() > 0));
         waiting.map(|(sku, _)| sku.clone()).collect()
     }
 
@@ -244,9 +246,8 @@ impl Book {
 
     /// Products whose state over all active warehouses changed: (sku, before, after).
     pub fn changed_states(&self) -> Vec<(&str, StockState, StockState)> {
-        let states = self.items.iter().map(|(sku, item)| {
-            (sku.as_str(), self.state_of(&self.opened[sku]), self.state_of(item))
-        });
+        let states =
+            self.items.iter().map(|(sku, item)| (sku.as_str(), self.state_of(&self.opened[sku]), self.state_of(item)));
         states.filter(|(_, before, after)| before != after).collect()
     }
 

@@ -114,12 +114,7 @@ fn take(supply: &mut Supply, line: &mut Sourced, demand: &Demand, warehouse: &st
 
 /// The candidates, ranked by all rules, cut where the rules before `fewest_shipments` see a difference.
 /// Without that rule each warehouse is a tier of its own.
-fn tiers<'a>(
-    scope: &'a Scope,
-    ship_to: &Location,
-    demands: &[Demand],
-    supply: &Supply,
-) -> Vec<Vec<&'a Candidate>> {
+fn tiers<'a>(scope: &'a Scope, ship_to: &Location, demands: &[Demand], supply: &Supply) -> Vec<Vec<&'a Candidate>> {
     let cut = scope.rules.iter().position(|rule| *rule == Rule::FewestShipments);
     let stock = |candidate: &Candidate| demands.iter().map(|d| supply.at(&d.sku, &candidate.code)).sum::<i64>();
     let compare = |rules: &[Rule], a: &Candidate, b: &Candidate| {
@@ -267,7 +262,10 @@ mod tests {
             location: Location { country: Some("GB".into()), ..Location::default() },
             ..candidate("H", 0, 1)
         };
-        let scope = Scope { rules: vec![Rule::Nearest], candidates: vec![at("N", 60.0), at("S", 50.0), home, candidate("Z", 0, 1)] };
+        let scope = Scope {
+            rules: vec![Rule::Nearest],
+            candidates: vec![at("N", 60.0), at("S", 50.0), home, candidate("Z", 0, 1)],
+        };
         let ship_to = Location { country: Some("GB".into()), latitude: Some(51.0), longitude: Some(0.0) };
         let stock = supply(&[("x", "N", 1), ("x", "S", 1), ("x", "H", 1), ("x", "Z", 1)]);
         let lines = source(&scope, &ship_to, &[want("x", 4)], stock);

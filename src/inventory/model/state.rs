@@ -86,7 +86,11 @@ mod tests {
             (&gone, 1, 0, 0, 1, StockState::InStock),
             (&gone, 0, 0, 0, 1, StockState::Discontinued),
         ] {
-            assert_eq!(state(policy, available, beyond, reorder, day(today)), expected, "{policy:?} {available} {beyond}");
+            assert_eq!(
+                state(policy, available, beyond, reorder, day(today)),
+                expected,
+                "{policy:?} {available} {beyond}"
+            );
         }
     }
 }

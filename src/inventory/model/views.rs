@@ -198,6 +198,13 @@ pub struct Shortage {
     pub substitutes: Vec<Substitute>,
 }
 
+impl Shortage {
+    /// A shortage of which no more is to be said.
+    pub fn of(sku: String, requested: i64, available: i64) -> Self {
+        Self { sku, requested, available, next_expiry_at: None, substitutes: Vec::new() }
+    }
+}
+
 /// Why stock changed
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -98,8 +98,8 @@ pub async fn counters_against_claims(conn: &mut PgConnection) -> sqlx::Result<Ve
            ), waiting AS (
                SELECT sku, sum(quantity)::bigint AS quantity FROM inventory.backorders GROUP BY sku
            )
-           SELECT p.sku, coalesce(h.quantity, 0) AS "held!", p.backordered_held, coalesce(w.quantity, 0) AS "waiting!",
-                  p.backordered_ordered
+           SELECT p.sku AS "sku!", coalesce(h.quantity, 0) AS "held!", p.backordered_held AS "backordered_held!",
+                  coalesce(w.quantity, 0) AS "waiting!", p.backordered_ordered AS "backordered_ordered!"
            FROM inventory.products p LEFT JOIN held h ON h.sku = p.sku LEFT JOIN waiting w ON w.sku = p.sku
            WHERE coalesce(h.quantity, 0) <> p.backordered_held OR coalesce(w.quantity, 0) <> p.backordered_ordered"#
     )

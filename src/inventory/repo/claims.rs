@@ -123,10 +123,7 @@ pub async fn delete_expired_of_products(
 }
 
 /// Takes away what has expired of these reservations.
-pub async fn delete_expired_of_reservations(
-    conn: &mut PgConnection,
-    reservations: &[Uuid],
-) -> sqlx::Result<Vec<Hold>> {
+pub async fn delete_expired_of_reservations(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
     let rows = sqlx::query_as!(
         HoldRow,
         "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1) AND expires_at <= clock_timestamp()

@@ -342,6 +342,18 @@ fn to_json<T: Serialize>(value: &T) -> sqlx::Result<Value> {
     serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
+/// The prices of these products, where they have one.
+pub async fn prices(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, Money>> {
+    let rows = sqlx::query!(
+        r#"SELECT sku, price_amount AS "amount!", price_currency AS "currency!" FROM inventory.products
+           WHERE sku = ANY ($1) AND price_amount IS NOT NULL"#,
+        skus
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.sku, Money { amount: row.amount, currency: row.currency })).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,16 +374,4 @@ mod tests {
             assert_eq!(search_terms(q), expected, "{q}");
         }
     }
-}
-
-/// The prices of these products, where they have one.
-pub async fn prices(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, Money>> {
-    let rows = sqlx::query!(
-        r#"SELECT sku, price_amount AS "amount!", price_currency AS "currency!" FROM inventory.products
-           WHERE sku = ANY ($1) AND price_amount IS NOT NULL"#,
-        skus
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.sku, Money { amount: row.amount, currency: row.currency })).collect())
 }

@@ -39,7 +39,8 @@ pub(super) async fn store(
     fingerprint: &[u8],
     reply: &Reply,
 ) -> sqlx::Result<bool> {
-    let headers: Vec<(&str, &str)> = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers: Vec<(&str, &str)> =
+        reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let headers = serde_json::to_value(headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
     let status = i16::try_from(reply.status.as_u16()).expect("statuses are below 1000");
     let done = sqlx::query!(

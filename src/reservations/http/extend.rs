@@ -36,9 +36,9 @@ pub(super) async fn extend_reservation(
     command: Command<Json<Extension>>,
 ) -> Result<Reply, Problem> {
     let run = command.run((reservations, id), |tx, (reservations, id), command| {
-        Box::pin(async move {
-            Ok(Reply::resource(&reservations.extend_in_tx(tx, *id, command.body.0.ttl_seconds).await?))
-        })
+        Box::pin(
+            async move { Ok(Reply::resource(&reservations.extend_in_tx(tx, *id, command.body.0.ttl_seconds).await?)) },
+        )
     });
     run.await
 }

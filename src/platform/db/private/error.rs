@@ -15,11 +15,7 @@ pub enum PrivateError {
          --install-postgres (or STOCKHOLD_INSTALL_POSTGRES=1) to have it installed, or install it \
          yourself: {command}; a copy in an unusual place is named with --postgres-bin-dir"
     )]
-    NotFound {
-        wanted: String,
-        seen: String,
-        command: String,
-    },
+    NotFound { wanted: String, seen: String, command: String },
 
     #[error(
         "--postgres-bin-dir names {}, which has no {missing} that runs: name the directory that \
@@ -34,16 +30,9 @@ pub enum PrivateError {
          --install-postgres, or move the data over with pg_dump and pg_restore",
         cluster.display()
     )]
-    WrongMajor {
-        cluster: PathBuf,
-        needed: u32,
-        found: String,
-        command: String,
-    },
+    WrongMajor { cluster: PathBuf, needed: u32, found: String, command: String },
 
-    #[error(
-        "PostgreSQL could not be installed ({tried}). Install it yourself and start again: {command}"
-    )]
+    #[error("PostgreSQL could not be installed ({tried}). Install it yourself and start again: {command}")]
     Install { tried: String, command: String },
 
     #[error(
@@ -98,11 +87,7 @@ pub enum PrivateError {
          start again; the whole log is in {}",
         log.display()
     )]
-    Start {
-        status: String,
-        said: String,
-        log: PathBuf,
-    },
+    Start { status: String, said: String, log: PathBuf },
 
     #[error(
         "a PostgreSQL process (pid {pid}) left over on {} does not stop: end it by hand \
@@ -112,15 +97,9 @@ pub enum PrivateError {
     Leftover { cluster: PathBuf, pid: i32 },
 
     #[error("could not {doing} {}: see to the cause below and start again", path.display())]
-    Io {
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
 
-    #[error(
-        "the private PostgreSQL was told to stop while it was starting: start the server again"
-    )]
+    #[error("the private PostgreSQL was told to stop while it was starting: start the server again")]
     Stopped,
 }
 
@@ -131,10 +110,6 @@ pub(super) trait IoContext<T> {
 
 impl<T, E: Into<io::Error>> IoContext<T> for Result<T, E> {
     fn doing(self, doing: &'static str, path: impl Into<PathBuf>) -> Result<T, PrivateError> {
-        self.map_err(|source| PrivateError::Io {
-            doing,
-            path: path.into(),
-            source: source.into(),
-        })
+        self.map_err(|source| PrivateError::Io { doing, path: path.into(), source: source.into() })
     }
 }

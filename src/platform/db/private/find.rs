@@ -36,30 +36,20 @@ impl Binaries {
 /// The newest pair that will do, or an error that names what was seen and what to do.
 ///
 /// `needed` is the major version of the data directory, when there is one already.
-pub(super) fn find(
-    options: &Options,
-    cluster: &Path,
-    needed: Option<u32>,
-) -> Result<Binaries, PrivateError> {
+pub(super) fn find(options: &Options, cluster: &Path, needed: Option<u32>) -> Result<Binaries, PrivateError> {
     let seen = if let Some(dir) = &options.bin_dir {
         vec![named(dir)?]
     } else {
-        places(options)
-            .iter()
-            .filter_map(|dir| inspect(dir))
-            .collect()
+        places(options).iter().filter_map(|dir| inspect(dir)).collect()
     };
     if let Some(binaries) = pick(&seen, needed) {
         return Ok(binaries.clone());
     }
     let command = install::one_line(needed);
     Err(match needed {
-        Some(needed) => PrivateError::WrongMajor {
-            cluster: cluster.to_owned(),
-            needed,
-            found: describe(&seen),
-            command,
-        },
+        Some(needed) => {
+            PrivateError::WrongMajor { cluster: cluster.to_owned(), needed, found: describe(&seen), command }
+        }
         None => PrivateError::NotFound {
             wanted: format!("{OLDEST_MAJOR} or newer"),
             seen: format!("found: {}", describe(&seen)),
@@ -75,19 +65,14 @@ fn pick(seen: &[Binaries], needed: Option<u32>) -> Option<&Binaries> {
         Some(needed) => it.major == needed,
         None => it.major >= OLDEST_MAJOR,
     };
-    seen.iter()
-        .filter(fits)
-        .reduce(|best, it| if it.major > best.major { it } else { best })
+    seen.iter().filter(fits).reduce(|best, it| if it.major > best.major { it } else { best })
 }
 
 fn describe(seen: &[Binaries]) -> String {
     if seen.is_empty() {
         return "none".into();
     }
-    let each: Vec<String> = seen
-        .iter()
-        .map(|it| format!("{} in {}", it.major, it.dir.display()))
-        .collect();
+    let each: Vec<String> = seen.iter().map(|it| format!("{} in {}", it.major, it.dir.display())).collect();
     each.join(", ")
 }
 
@@ -97,9 +82,7 @@ fn places(options: &Options) -> Vec<PathBuf> {
     match &options.search_path {
         Some(instead) => places.extend(absolute_entries(instead)),
         None => {
-            places.extend(absolute_entries(
-                &std::env::var_os("PATH").unwrap_or_default(),
-            ));
+            places.extend(absolute_entries(&std::env::var_os("PATH").unwrap_or_default()));
             places.extend(package_dirs());
         }
     }
@@ -134,10 +117,8 @@ fn package_dirs() -> Vec<PathBuf> {
         ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
         ("/opt/local/lib", "postgresql", "bin"), // MacPorts
     ];
-    let mut dirs: Vec<PathBuf> = PATTERNS
-        .iter()
-        .flat_map(|(dir, start, tail)| expand(Path::new(dir), start, tail))
-        .collect();
+    let mut dirs: Vec<PathBuf> =
+        PATTERNS.iter().flat_map(|(dir, start, tail)| expand(Path::new(dir), start, tail)).collect();
     dirs.extend(["/usr/bin", "/usr/local/bin", "/usr/local/pgsql/bin"].map(PathBuf::from));
     dirs
 }
@@ -164,9 +145,7 @@ fn expand(dir: &Path, start: &str, tail: &str) -> Vec<PathBuf> {
 fn resolve(dir: &Path) -> PathBuf {
     let real = fs::canonicalize(dir.join("postgres"));
     match real.as_deref().ok().and_then(Path::parent) {
-        Some(parent) if is_program(&parent.join("initdb")) && parent.join("postgres").exists() => {
-            parent.to_owned()
-        }
+        Some(parent) if is_program(&parent.join("initdb")) && parent.join("postgres").exists() => parent.to_owned(),
         _ => dir.to_owned(),
     }
 }
@@ -177,11 +156,7 @@ fn named(dir: &Path) -> Result<Binaries, PrivateError> {
     let resolved = resolve(dir);
     inspect(&resolved).ok_or_else(|| PrivateError::BinDir {
         dir: dir.to_owned(),
-        missing: if is_program(&resolved.join("initdb")) {
-            "`postgres`"
-        } else {
-            "`initdb`"
-        },
+        missing: if is_program(&resolved.join("initdb")) { "`postgres`" } else { "`initdb`" },
     })
 }
 
@@ -191,16 +166,9 @@ pub(super) fn inspect(dir: &Path) -> Option<Binaries> {
     if !is_program(&postgres) || !is_program(&dir.join("initdb")) {
         return None;
     }
-    let output = Command::new(&postgres)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(&postgres).arg("--version").stdin(Stdio::null()).output().ok()?;
     let major = parse_major(&String::from_utf8_lossy(&output.stdout))?;
-    Some(Binaries {
-        dir: dir.to_owned(),
-        major,
-    })
+    Some(Binaries { dir: dir.to_owned(), major })
 }
 
 fn is_program(path: &Path) -> bool {
@@ -219,18 +187,12 @@ mod tests {
     use super::*;
 
     fn pair(major: u32, dir: &str) -> Binaries {
-        Binaries {
-            dir: dir.into(),
-            major,
-        }
+        Binaries { dir: dir.into(), major }
     }
 
     #[test]
     fn versions_of_every_shape_are_read() {
-        assert_eq!(
-            parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"),
-            Some(15)
-        );
+        assert_eq!(parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
         assert_eq!(parse_major("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(parse_major("postgres (PostgreSQL) 9.6.24"), Some(9));
         assert_eq!(parse_major("something else 12"), None);
@@ -238,12 +200,7 @@ mod tests {
 
     #[test]
     fn newest_wins_and_the_first_among_equals() {
-        let seen = [
-            pair(15, "/a"),
-            pair(17, "/b"),
-            pair(17, "/c"),
-            pair(13, "/d"),
-        ];
+        let seen = [pair(15, "/a"), pair(17, "/b"), pair(17, "/c"), pair(13, "/d")];
         assert_eq!(pick(&seen, None).unwrap().dir, Path::new("/b"));
         assert_eq!(pick(&seen, Some(15)).unwrap().dir, Path::new("/a"));
         assert!(pick(&seen, Some(16)).is_none());

@@ -53,8 +53,7 @@ impl Identity {
             return Ok(Identity::Same);
         }
         let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let account =
-            find_account(&accounts, "postgres").or_else(|| find_account(&accounts, "nobody"));
+        let account = find_account(&accounts, "postgres").or_else(|| find_account(&accounts, "nobody"));
         let mut tried = Vec::new();
         for identity in Identity::for_root(account) {
             match identity.try_in(dir, postgres) {
@@ -62,21 +61,14 @@ impl Identity {
                 Err(why) => tried.push(format!("{identity}: {why}")),
             }
         }
-        Err(PrivateError::NoIdentity {
-            path: dir.to_owned(),
-            tried: tried.join("; "),
-        })
+        Err(PrivateError::NoIdentity { path: dir.to_owned(), tried: tried.join("; ") })
     }
 
     fn for_root(account: Option<Account>) -> Vec<Identity> {
         // Tools look their own user up, so the id inside the namespace is one with a name, where
         // there is any.
         #[cfg(target_os = "linux")]
-        let mapped = account.clone().unwrap_or(Account {
-            name: "nameless".into(),
-            uid: 1000,
-            gid: 1000,
-        });
+        let mapped = account.clone().unwrap_or(Account { name: "nameless".into(), uid: 1000, gid: 1000 });
         [
             account.map(Identity::Account),
             #[cfg(target_os = "linux")]
@@ -91,10 +83,7 @@ impl Identity {
     fn try_in(&self, dir: &Path, postgres: &Path) -> Result<(), String> {
         self.own(dir).map_err(|cause| cause.to_string())?;
         let mut command = self.command(postgres, dir, OnOurDeath::Kill);
-        command
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         match command.status() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(status.to_string()),
@@ -108,20 +97,12 @@ impl Identity {
     /// Of the environment only what finding libraries takes is passed on: PG* variables would
     /// change what Postgres does, and the server's own may hold secrets.
     pub fn command(&self, program: &Path, dir: &Path, on_our_death: OnOurDeath) -> Command {
-        const KEPT: [&str; 5] = [
-            "PATH",
-            "TMPDIR",
-            "LD_LIBRARY_PATH",
-            "DYLD_LIBRARY_PATH",
-            "DYLD_FALLBACK_LIBRARY_PATH",
-        ];
+        const KEPT: [&str; 5] =
+            ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
         let mut command = Command::new(program);
         command
             .env_clear()
-            .envs(
-                KEPT.iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
+            .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .current_dir(dir)
@@ -136,10 +117,7 @@ impl Identity {
     #[cfg(target_os = "linux")]
     fn prepare(&self, command: &mut Command, on_our_death: OnOurDeath) {
         let maps = match self {
-            Identity::Mapped(account) => Some((
-                format!("{} 0 1", account.uid),
-                format!("{} 0 1", account.gid),
-            )),
+            Identity::Mapped(account) => Some((format!("{} 0 1", account.uid), format!("{} 0 1", account.gid))),
             _ => None,
         };
         let signal = match on_our_death {
@@ -171,10 +149,7 @@ impl Identity {
             Identity::Same => {
                 let owner = fs::metadata(path).doing("look at", path)?.uid();
                 if owner != rustix::process::geteuid().as_raw() {
-                    return Err(PrivateError::ForeignOwner {
-                        path: path.to_owned(),
-                        owner,
-                    });
+                    return Err(PrivateError::ForeignOwner { path: path.to_owned(), owner });
                 }
                 return Ok(());
             }
@@ -186,11 +161,7 @@ impl Identity {
         if (found.uid(), found.gid()) == (uid, gid) {
             return Ok(());
         }
-        give(path, uid, gid).map_err(|(path, cause)| PrivateError::Io {
-            doing: "hand over",
-            path,
-            source: cause,
-        })
+        give(path, uid, gid).map_err(|(path, cause)| PrivateError::Io { doing: "hand over", path, source: cause })
     }
 }
 
@@ -214,7 +185,9 @@ mod in_child {
     pub(super) fn enter_user_namespace(uid_map: &str, gid_map: &str) -> io::Result<()> {
         // SAFETY: without CLONE_FILES or CLONE_VM no resource that Rust code relies on is unshared.
         #[allow(unsafe_code)]
-        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER)? };
+        unsafe {
+            rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER)?
+        };
         write(c"/proc/self/setgroups", "deny")?;
         write(c"/proc/self/uid_map", uid_map)?;
         write(c"/proc/self/gid_map", gid_map)
@@ -244,11 +217,7 @@ fn find_account(passwd: &str, name: &str) -> Option<Account> {
         .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
     let uid = fields.nth(1)?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    Some(Account {
-        name: name.to_owned(),
-        uid,
-        gid,
-    })
+    Some(Account { name: name.to_owned(), uid, gid })
 }
 
 /// Children first, so that a walk cut short leaves the top with its old owner and is done again.

@@ -14,11 +14,7 @@ use super::find::{self, Binaries};
 use super::unpack;
 
 /// Installs Postgres and returns the pair to use.
-pub(super) fn install(
-    options: &Options,
-    cluster: &Path,
-    needed: Option<u32>,
-) -> Result<Binaries, PrivateError> {
+pub(super) fn install(options: &Options, cluster: &Path, needed: Option<u32>) -> Result<Binaries, PrivateError> {
     let mut tried = Vec::new();
     // A search path hides the system's directories, so a package would stay hidden as well.
     if options.search_path.is_none() {
@@ -29,19 +25,13 @@ pub(super) fn install(
             },
             Err(reason) => tried.push(reason),
         }
-        tracing::info!(
-            reason = tried.join("; "),
-            "unpacking a build of our own instead"
-        );
+        tracing::info!(reason = tried.join("; "), "unpacking a build of our own instead");
     }
     match unpack::unpack(&options.builds_dir(), needed) {
         Ok(binaries) => Ok(binaries),
         Err(reason) => {
             tried.push(reason);
-            Err(PrivateError::Install {
-                tried: tried.join("; "),
-                command: one_line(needed),
-            })
+            Err(PrivateError::Install { tried: tried.join("; "), command: one_line(needed) })
         }
     }
 }
@@ -50,11 +40,7 @@ pub(super) fn install(
 pub(super) fn one_line(needed: Option<u32>) -> String {
     match Manager::detect() {
         Some(manager) => {
-            let sudo = if manager.wants_root() && !is_root() {
-                "sudo "
-            } else {
-                ""
-            };
+            let sudo = if manager.wants_root() && !is_root() { "sudo " } else { "" };
             manager.one_line(sudo, needed)
         }
         None => match needed {
@@ -74,15 +60,10 @@ enum Manager {
 
 impl Manager {
     fn detect() -> Option<Manager> {
-        [
-            ("apt-get", Manager::Apt),
-            ("dnf", Manager::Dnf),
-            ("apk", Manager::Apk),
-            ("brew", Manager::Brew),
-        ]
-        .into_iter()
-        .find(|(program, _)| is_on_path(program))
-        .map(|(_, manager)| manager)
+        [("apt-get", Manager::Apt), ("dnf", Manager::Dnf), ("apk", Manager::Apk), ("brew", Manager::Brew)]
+            .into_iter()
+            .find(|(program, _)| is_on_path(program))
+            .map(|(_, manager)| manager)
     }
 
     /// Homebrew alone refuses root; the others need it.
@@ -153,9 +134,7 @@ fn with_package_manager(needed: Option<u32>) -> Result<(), String> {
         packages = manager.packages(needed),
         "installing PostgreSQL from the system's packages; this can take some minutes"
     );
-    run(command)
-        .map(drop)
-        .map_err(|why| format!("the package manager failed: {why}"))
+    run(command).map(drop).map_err(|why| format!("the package manager failed: {why}"))
 }
 
 fn is_root() -> bool {
@@ -176,19 +155,12 @@ pub(super) fn is_on_path(program: &str) -> bool {
 /// Runs a command to its end; a failure is told in one short line.
 pub(super) fn run(mut command: Command) -> Result<Output, String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|cause| format!("{program}: {cause}"))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|cause| format!("{program}: {cause}"))?;
     if output.status.success() {
         return Ok(output);
     }
     let said = [&output.stderr[..], &output.stdout[..]].concat();
-    Err(format!(
-        "{program}: {}, {}",
-        output.status,
-        last_words(&said)
-    ))
+    Err(format!("{program}: {}, {}", output.status, last_words(&said)))
 }
 
 /// The end of what a tool said, on one line, short enough for an error message. Addresses are left
@@ -196,16 +168,8 @@ pub(super) fn run(mut command: Command) -> Result<Output, String> {
 pub(super) fn last_words(said: &[u8]) -> String {
     const KEEP: usize = 600;
     let said = String::from_utf8_lossy(said);
-    let words: Vec<&str> = said
-        .split_whitespace()
-        .map(|word| {
-            if word.contains("://") {
-                "(address)"
-            } else {
-                word
-            }
-        })
-        .collect();
+    let words: Vec<&str> =
+        said.split_whitespace().map(|word| if word.contains("://") { "(address)" } else { word }).collect();
     let line = words.join(" ");
     let skip = line.chars().count().saturating_sub(KEEP);
     line.chars().skip(skip).collect()
@@ -221,26 +185,14 @@ mod tests {
             Manager::Apt.one_line("sudo ", Some(16)),
             "sudo apt-get update && sudo apt-get install -y postgresql-16"
         );
-        assert_eq!(
-            Manager::Apk.one_line("", None),
-            "apk add postgresql postgresql-contrib"
-        );
-        assert_eq!(
-            Manager::Brew.one_line("", Some(18)),
-            "brew install postgresql@18"
-        );
+        assert_eq!(Manager::Apk.one_line("", None), "apk add postgresql postgresql-contrib");
+        assert_eq!(Manager::Brew.one_line("", Some(18)), "brew install postgresql@18");
     }
 
     #[test]
     fn last_words_are_short_and_hide_addresses() {
-        let said = format!(
-            "{} failed scheme://user:secret@host/x end",
-            "x ".repeat(900)
-        );
+        let said = format!("{} failed scheme://user:secret@host/x end", "x ".repeat(900));
         let words = last_words(said.as_bytes());
-        assert!(
-            words.len() <= 600 && words.ends_with("failed (address) end"),
-            "{words}"
-        );
+        assert!(words.len() <= 600 && words.ends_with("failed (address) end"), "{words}");
     }
 }

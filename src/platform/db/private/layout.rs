@@ -51,19 +51,12 @@ pub(super) struct Layout {
 impl Layout {
     /// Creates the data directory if need be and returns its layout with links resolved.
     pub fn create(data_dir: &Path) -> Result<Layout, PrivateError> {
-        let refused = |source| PrivateError::NotWritable {
-            path: data_dir.to_owned(),
-            source,
-        };
+        let refused = |source| PrivateError::NotWritable { path: data_dir.to_owned(), source };
         if !data_dir.exists() {
             fs::create_dir_all(data_dir).map_err(refused)?;
             // Under root the cluster belongs to another user, who must be able to pass through;
             // what else lies here is closed by its own mode.
-            let mode = if rustix::process::geteuid().is_root() {
-                0o711
-            } else {
-                0o700
-            };
+            let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
             fs::set_permissions(data_dir, Permissions::from_mode(mode)).map_err(refused)?;
         }
         let root = fs::canonicalize(data_dir).map_err(refused)?;
@@ -88,17 +81,10 @@ impl Layout {
         match version.map(|text| text.trim().parse()) {
             Ok(Ok(major)) => Ok(Some(major)),
             Err(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
-                let owner = fs::metadata(&self.cluster)
-                    .doing("look at", &self.cluster)?
-                    .uid();
-                Err(PrivateError::ForeignOwner {
-                    path: self.cluster.clone(),
-                    owner,
-                })
+                let owner = fs::metadata(&self.cluster).doing("look at", &self.cluster)?.uid();
+                Err(PrivateError::ForeignOwner { path: self.cluster.clone(), owner })
             }
-            _ => Err(PrivateError::NotACluster {
-                path: self.cluster.clone(),
-            }),
+            _ => Err(PrivateError::NotACluster { path: self.cluster.clone() }),
         }
     }
 
@@ -111,11 +97,7 @@ impl Layout {
             return Ok(self.run.clone());
         }
         let digest = Sha256::digest(self.root.as_os_str().as_bytes());
-        let name: String = digest
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("stockhold-{name}");
         let mut tried = vec![format!("{} is too long", self.run.display())];
         let own = if rustix::process::geteuid().is_root() {
@@ -131,10 +113,7 @@ impl Layout {
                 Err(why) => tried.push(format!("{}: {why}", dir.display())),
             }
         }
-        Err(PrivateError::SocketDir {
-            limit: SOCKET_PATH_LIMIT,
-            tried: tried.join("; "),
-        })
+        Err(PrivateError::SocketDir { limit: SOCKET_PATH_LIMIT, tried: tried.join("; ") })
     }
 }
 
@@ -171,10 +150,7 @@ pub(super) struct Lock {
 impl Lock {
     pub fn take(root: &Path) -> Result<Lock, PrivateError> {
         let path = root.join("stockhold.lock");
-        let refused = |source| PrivateError::NotWritable {
-            path: root.to_owned(),
-            source,
-        };
+        let refused = |source| PrivateError::NotWritable { path: root.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -196,10 +172,7 @@ impl Lock {
                     "" => "pid unknown".to_owned(),
                     pid => format!("pid {pid}"),
                 };
-                return Err(PrivateError::InUse {
-                    path: root.to_owned(),
-                    holder,
-                });
+                return Err(PrivateError::InUse { path: root.to_owned(), holder });
             }
             thread::sleep(Duration::from_millis(25));
         }
@@ -216,12 +189,7 @@ pub(super) fn write_whole(path: &Path, content: &str, mode: u32) -> Result<(), P
     name.push(".new");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -232,12 +200,8 @@ pub(super) fn write_whole(path: &Path, content: &str, mode: u32) -> Result<(), P
 
 /// A rename is durable once its directory is.
 pub(super) fn sync_parent(path: &Path) -> Result<(), PrivateError> {
-    let parent = path
-        .parent()
-        .expect("every path in the layout has a parent");
-    File::open(parent)
-        .and_then(|dir| dir.sync_all())
-        .doing("write", parent)
+    let parent = path.parent().expect("every path in the layout has a parent");
+    File::open(parent).and_then(|dir| dir.sync_all()).doing("write", parent)
 }
 
 #[cfg(test)]

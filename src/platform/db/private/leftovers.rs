@@ -50,10 +50,7 @@ fn stop_all(cluster: &Path) -> Result<(), PrivateError> {
         let waited = begun.elapsed();
         if waited > QUIT_PATIENCE + KILL_PATIENCE {
             let pid = first.as_raw_nonzero().get();
-            return Err(PrivateError::Leftover {
-                cluster: cluster.to_owned(),
-                pid,
-            });
+            return Err(PrivateError::Leftover { cluster: cluster.to_owned(), pid });
         }
         for pid in left {
             let kill = waited > QUIT_PATIENCE;
@@ -61,10 +58,7 @@ fn stop_all(cluster: &Path) -> Result<(), PrivateError> {
                 continue;
             }
             if told.is_empty() {
-                tracing::warn!(
-                    ?pid,
-                    "stopping PostgreSQL processes left over from an earlier run"
-                );
+                tracing::warn!(?pid, "stopping PostgreSQL processes left over from an earlier run");
             }
             told.push(pid);
             // It may be gone since it was listed; whatever else is wrong, the time limit tells.
@@ -85,11 +79,7 @@ fn processes(cluster: &Path) -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name
-            .to_str()
-            .and_then(|name| name.parse().ok())
-            .and_then(Pid::from_raw)
-        else {
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
         let named = fs::read(entry.path().join("comm")).is_ok_and(|comm| comm == b"postgres\n");
@@ -109,18 +99,12 @@ fn processes(cluster: &Path) -> io::Result<Vec<Pid>> {
 #[cfg(not(target_os = "linux"))]
 fn processes(cluster: &Path) -> io::Result<Vec<Pid>> {
     let file = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
-    let number = file
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse::<i32>().ok());
+    let number = file.lines().next().and_then(|line| line.trim().parse::<i32>().ok());
     let Some(pid) = number.map(i32::abs).and_then(Pid::from_raw) else {
         return Ok(Vec::new());
     };
-    let name = std::process::Command::new("ps")
-        .args(["-o", "comm=", "-p", &pid.as_raw_nonzero().to_string()])
-        .output()?;
-    let runs = String::from_utf8_lossy(&name.stdout)
-        .trim()
-        .ends_with("postgres");
+    let name =
+        std::process::Command::new("ps").args(["-o", "comm=", "-p", &pid.as_raw_nonzero().to_string()]).output()?;
+    let runs = String::from_utf8_lossy(&name.stdout).trim().ends_with("postgres");
     Ok(if runs { vec![pid] } else { Vec::new() })
 }

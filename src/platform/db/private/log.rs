@@ -35,16 +35,8 @@ impl Log {
     }
 
     fn with_limit(path: PathBuf, limit: u64) -> Log {
-        let inner = Inner {
-            path,
-            limit,
-            file: None,
-            written: 0,
-            tail: Vec::new(),
-        };
-        Log {
-            inner: Arc::new(Mutex::new(inner)),
-        }
+        let inner = Inner { path, limit, file: None, written: 0, tail: Vec::new() };
+        Log { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Copies what comes from `source` until all that hold its other end are gone.
@@ -64,27 +56,16 @@ impl Log {
                 }
             }
         };
-        thread::Builder::new()
-            .name("postgres-log".into())
-            .spawn(copy)
-            .map(drop)
+        thread::Builder::new().name("postgres-log".into()).spawn(copy).map(drop)
     }
 
     /// The last lines, on one.
     pub fn tail(&self) -> String {
         let inner = self.lock();
         let text = String::from_utf8_lossy(&inner.tail);
-        let lines: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(6)..];
-        if last.is_empty() {
-            "nothing".into()
-        } else {
-            last.join(" | ")
-        }
+        if last.is_empty() { "nothing".into() } else { last.join(" | ") }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -106,17 +87,8 @@ impl Inner {
             let _ = fs::rename(&self.path, old);
         }
         if self.file.is_none() {
-            self.file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&self.path)
-                .ok();
-            let length = self
-                .file
-                .as_ref()
-                .and_then(|file| file.metadata().ok())
-                .map(|it| it.len());
+            self.file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path).ok();
+            let length = self.file.as_ref().and_then(|file| file.metadata().ok()).map(|it| it.len());
             self.written = length.unwrap_or(0);
         }
         if let Some(file) = &mut self.file {
@@ -136,20 +108,13 @@ mod tests {
         let path = dir.path().join("postgres.log");
         let log = Log::with_limit(path.clone(), 1000);
         for number in 0..100 {
-            log.lock()
-                .append(format!("line {number:03} {}\n", "x".repeat(50)).as_bytes());
+            log.lock().append(format!("line {number:03} {}\n", "x".repeat(50)).as_bytes());
         }
-        let sizes: Vec<u64> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|it| it.unwrap().metadata().unwrap().len())
-            .collect();
+        let sizes: Vec<u64> =
+            fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().metadata().unwrap().len()).collect();
         assert_eq!(sizes.len(), 2);
         assert!(sizes.iter().all(|size| *size <= 1000), "{sizes:?}");
         assert!(log.tail().contains("line 099"));
-        assert!(
-            fs::read_to_string(path)
-                .unwrap()
-                .ends_with(&format!("line 099 {}\n", "x".repeat(50)))
-        );
+        assert!(fs::read_to_string(path).unwrap().ends_with(&format!("line 099 {}\n", "x".repeat(50))));
     }
 }

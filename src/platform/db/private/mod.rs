@@ -88,10 +88,7 @@ impl Options {
         Options {
             bin_dir: path("STOCKHOLD_POSTGRES_BIN_DIR").map(PathBuf::from),
             search_path: path("STOCKHOLD_POSTGRES_SEARCH_PATH"),
-            install: matches!(
-                consent.to_ascii_lowercase().as_str(),
-                "1" | "true" | "yes" | "on"
-            ),
+            install: matches!(consent.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"),
             builds_dir: path("STOCKHOLD_POSTGRES_BUILDS_DIR").map(PathBuf::from),
             ..Options::new(data_dir)
         }
@@ -100,9 +97,7 @@ impl Options {
     fn builds_dir(&self) -> PathBuf {
         // The data directory, because it is the one place that is certainly writable, lasts as long
         // as the cluster that needs the build, and lies on the volume of a container.
-        self.builds_dir
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("postgres-builds"))
+        self.builds_dir.clone().unwrap_or_else(|| self.data_dir.join("postgres-builds"))
     }
 }
 

@@ -29,9 +29,7 @@ impl Launch {
     /// Spawns Postgres. To be called on the thread that lives as long as the server does.
     pub fn spawn(&self) -> Result<Child, PrivateError> {
         let postgres = self.binaries.postgres();
-        let mut command = self
-            .identity
-            .command(&postgres, &self.layout.run, OnOurDeath::Quit);
+        let mut command = self.identity.command(&postgres, &self.layout.run, OnOurDeath::Quit);
         command.arg("-D").arg(&self.layout.cluster);
         for setting in tune::invariants(&self.layout, &self.socket_dir) {
             command.arg("-c").arg(setting);
@@ -75,21 +73,14 @@ impl Launch {
     /// Line 8 of postmaster.pid is the postmaster's own word on its state. Line 1 tells our run's
     /// file from an earlier one.
     fn is_ready(&self, pid: Pid) -> bool {
-        let file =
-            fs::read_to_string(self.layout.cluster.join("postmaster.pid")).unwrap_or_default();
+        let file = fs::read_to_string(self.layout.cluster.join("postmaster.pid")).unwrap_or_default();
         let lines: Vec<&str> = file.lines().map(str::trim).collect();
-        let ours = lines
-            .first()
-            .is_some_and(|it| *it == pid.as_raw_nonzero().to_string());
+        let ours = lines.first().is_some_and(|it| *it == pid.as_raw_nonzero().to_string());
         ours && lines.get(7) == Some(&"ready")
     }
 
     pub fn start_error(&self, status: ExitStatus) -> PrivateError {
-        PrivateError::Start {
-            status: status.to_string(),
-            said: self.log.tail(),
-            log: self.layout.log.clone(),
-        }
+        PrivateError::Start { status: status.to_string(), said: self.log.tail(), log: self.layout.log.clone() }
     }
 }
 
@@ -100,10 +91,7 @@ pub(super) fn wait_exit(pid: Pid) -> io::Result<()> {
 }
 
 fn has_exited(pid: Pid) -> io::Result<bool> {
-    wait(
-        pid,
-        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
-    )
+    wait(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
 }
 
 fn wait(pid: Pid, options: WaitIdOptions) -> io::Result<bool> {

@@ -87,9 +87,7 @@ impl Shared {
     /// Waits for `pause`, or less if told to stop.
     fn pause(&self, pause: Duration) {
         let state = self.state();
-        let _unused = self
-            .told
-            .wait_timeout_while(state, pause, |state| !state.stopping);
+        let _unused = self.told.wait_timeout_while(state, pause, |state| !state.stopping);
     }
 
     /// Spawns under the state's lock, so that a stop comes either before, and nothing is spawned,
@@ -102,8 +100,7 @@ impl Shared {
         let child = launch.spawn()?;
         let pid = Pid::from_child(&child);
         state.child = Some(pid);
-        self.status
-            .send_modify(|status| status.pid = Some(child.id()));
+        self.status.send_modify(|status| status.pid = Some(child.id()));
         Ok((child, pid))
     }
 
@@ -132,11 +129,7 @@ impl Drop for Done<'_> {
 }
 
 /// The body of the thread. `report` gets the outcome of the first start.
-pub(super) fn run(
-    options: &Options,
-    shared: &Shared,
-    report: oneshot::Sender<Result<Connection, PrivateError>>,
-) {
+pub(super) fn run(options: &Options, shared: &Shared, report: oneshot::Sender<Result<Connection, PrivateError>>) {
     let _done = Done(shared);
     // Declared after `_done`, so given up before the end is announced.
     let (_lock, launch, password) = match open(options) {
@@ -167,9 +160,7 @@ fn open(options: &Options) -> Result<(Lock, Launch, String), PrivateError> {
     let lock = Lock::take(&layout.root)?;
     let needed = layout.cluster_major()?;
     let binaries = find_or_install(options, &layout, needed)?;
-    private_dir(&layout.run)
-        .map_err(std::io::Error::other)
-        .doing("use", &layout.run)?;
+    private_dir(&layout.run).map_err(std::io::Error::other).doing("use", &layout.run)?;
     let identity = Identity::choose(&layout.run, &binaries.postgres())?;
     identity.own(&layout.run)?;
     let socket_dir = layout.socket_dir()?;
@@ -178,24 +169,10 @@ fn open(options: &Options) -> Result<(Lock, Launch, String), PrivateError> {
     let password = cluster::ensure(&layout, &binaries, &identity, &conf)?;
     tracing::debug!(dir = %binaries.dir.display(), version = binaries.major, %identity, "PostgreSQL found");
     let log = Log::new(layout.log.clone());
-    Ok((
-        lock,
-        Launch {
-            layout,
-            binaries,
-            identity,
-            socket_dir,
-            log,
-        },
-        password,
-    ))
+    Ok((lock, Launch { layout, binaries, identity, socket_dir, log }, password))
 }
 
-fn find_or_install(
-    options: &Options,
-    layout: &Layout,
-    needed: Option<u32>,
-) -> Result<Binaries, PrivateError> {
+fn find_or_install(options: &Options, layout: &Layout, needed: Option<u32>) -> Result<Binaries, PrivateError> {
     match find::find(options, &layout.cluster, needed) {
         Err(PrivateError::NotFound { .. } | PrivateError::WrongMajor { .. })
             if options.install && options.bin_dir.is_none() =>
@@ -240,11 +217,7 @@ fn keep_running(shared: &Shared, launch: &Launch, first: Running) {
             if shared.stopping() {
                 break;
             }
-            tracing::error!(
-                how,
-                said = launch.log.tail(),
-                "PostgreSQL ended unexpectedly; starting it again"
-            );
+            tracing::error!(how, said = launch.log.tail(), "PostgreSQL ended unexpectedly; starting it again");
             shared.status.send_modify(|status| {
                 status.exits += 1;
                 status.last_exit = how;
@@ -261,17 +234,13 @@ fn keep_running(shared: &Shared, launch: &Launch, first: Running) {
                 running = Some(run);
             }
             Err(PrivateError::Stopped) => break,
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "PostgreSQL does not start; trying again"
-            ),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "PostgreSQL does not start; trying again")
+            }
         }
     }
     // After an orderly stop nothing is left; after SIGKILL its children may be.
     if let Err(error) = leftovers::clear(&launch.layout.cluster, Some(&launch.socket_dir)) {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "PostgreSQL left something behind"
-        );
+        tracing::error!(error = &error as &dyn std::error::Error, "PostgreSQL left something behind");
     }
 }

@@ -73,14 +73,8 @@ fn small_shared_memory() -> bool {
 /// The memory that is ours to use: the machine's, or the container's where that is less.
 pub(super) fn memory_bytes() -> u64 {
     const UNKNOWN: u64 = 1024 * MIB;
-    let limits = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let limit = limits
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
-        .min();
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok()).min();
     let machine = machine_memory_bytes().unwrap_or(UNKNOWN);
     limit.map_or(machine, |limit: u64| limit.min(machine))
 }
@@ -96,10 +90,7 @@ fn machine_memory_bytes() -> Option<u64> {
 
 #[cfg(not(target_os = "linux"))]
 fn machine_memory_bytes() -> Option<u64> {
-    let output = std::process::Command::new("sysctl")
-        .args(["-n", "hw.memsize"])
-        .output()
-        .ok()?;
+    let output = std::process::Command::new("sysctl").args(["-n", "hw.memsize"]).output().ok()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
@@ -125,9 +116,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::create(dir.path()).unwrap();
         let list = invariants(&layout, Path::new("/a,\"b"));
-        assert!(
-            list.contains(&"unix_socket_directories=\"/a,\"\"b\"".to_owned()),
-            "{list:?}"
-        );
+        assert!(list.contains(&"unix_socket_directories=\"/a,\"\"b\"".to_owned()), "{list:?}");
     }
 }

