@@ -25,6 +25,9 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::{access, events, inventory, openapi, ops, orders, reservations, transfers, warehouses};
 
+/// How long requests in flight may take to end once the server stops.
+const DRAIN: Duration = Duration::from_secs(8);
+
 /// The modules, each behind its facade.
 #[derive(Clone)]
 pub struct App {
@@ -115,7 +118,17 @@ impl App {
         let router = self.router(config, shutdown.clone());
         let stopping = shutdown.clone();
         let served = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.started().await });
-        let outcome = served.await;
+        let overdue = async {
+            shutdown.started().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let outcome = tokio::select! {
+            outcome = served => outcome,
+            () = overdue => {
+                tracing::warn!("cutting off connections that did not end in time");
+                Ok(())
+            }
+        };
         shutdown.start();
         workers.join().await;
         outcome

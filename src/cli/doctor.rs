@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Outcome {
     let config = load(&args.flags)?;
     telemetry::init_logs(if config.log == "info" { "warn" } else { &config.log }, config.log_format);
     block_on(async {
-        let database = Database::open(&config).await?;
+        let database = Database::open_beside_server(&config).await?;
         let outcome = examine(&App::new(database.db.clone()), args).await;
         database.close().await;
         outcome
