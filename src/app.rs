@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::inventory::Inventory;
 use crate::lifecycle::{Shutdown, Workers};
-use crate::ops::Ops;
+use crate::ops::{Ops, SelfCheck};
 use crate::orders::Orders;
 use crate::platform::db::Db;
 use crate::platform::schema::Schemas;
@@ -62,7 +62,12 @@ impl App {
             .merge(reservations::router(self.reservations.clone()))
             .merge(orders::router(self.orders.clone()))
             .merge(events::router(self.events.clone()))
-            .merge(ops::router(Ops::new(self.clone(), shutdown)))
+            .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), shutdown)))
+    }
+
+    pub fn self_check(&self) -> SelfCheck {
+        let Self { db, inventory, transfers, reservations, orders, .. } = self.clone();
+        SelfCheck::new(db, inventory, transfers, reservations, orders)
     }
 
     /// The OpenAPI document of this server.

@@ -21,6 +21,7 @@ mod install;
 mod layout;
 mod leftovers;
 mod log;
+mod packages;
 mod process;
 mod supervise;
 mod tune;
