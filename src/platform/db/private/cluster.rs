@@ -160,7 +160,7 @@ fn run_tool(mut command: std::process::Command, tool: &'static str, input: &str)
         return Ok(());
     }
     let said = [&output.stdout[..], &output.stderr[..]].concat();
-    Err(failed(super::install::last_words(&said)))
+    Err(failed(super::packages::last_words(&said)))
 }
 
 fn join(option: &str, path: &Path) -> std::ffi::OsString {
