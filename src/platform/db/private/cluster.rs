@@ -90,7 +90,7 @@ fn new_password() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-fn read_password(layout: &Layout) -> Result<Option<String>, PrivateError> {
+pub(super) fn read_password(layout: &Layout) -> Result<Option<String>, PrivateError> {
     match fs::read_to_string(&layout.password) {
         Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
         Ok(_) => Ok(None),
