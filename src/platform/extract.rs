@@ -54,7 +54,12 @@ pub struct Patch<T> {
 impl<T: DeserializeOwned + serde::Serialize + ToSchema + Send + Sync + 'static> Input for Patch<T> {
     fn read(schemas: &schema::Schemas, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
         let patch = parse_json(headers, body)?;
-        let faults = schemas.faults(&Self::name(), &patch);
+        let Value::Object(members) = &patch else {
+            return Err(Problem::fault("", "type", "a merge patch is a JSON object"));
+        };
+        // What the members hold is checked when they are merged (`apply`): below the top, null removes.
+        let unknown = members.keys().filter(|name| !schemas.has_property(&T::name(), name));
+        let faults: Vec<Fault> = unknown.map(|name| schema::unknown_field("", name)).collect();
         if !faults.is_empty() {
             return Err(Problem::validation(faults));
         }
@@ -115,7 +120,9 @@ impl<T: ToSchema> ToSchema for Patch<T> {
         format!("{}Patch", T::name()).into()
     }
 
+    /// The whole's own schema goes into the document too: what a patch makes of it is checked against it.
     fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
     }
 }
