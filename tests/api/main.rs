@@ -1,0 +1,10 @@
+//! The API over real HTTP against a real Postgres: one module per area, all in one binary, so that they
+//! share one Postgres. `harness` starts it; each test has a database and a server of its own.
+
+// A test that cannot go on should stop there and say where.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod harness;
+
+mod warehouses_channels;
