@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::inventory::Inventory;
 use crate::lifecycle::{Shutdown, Workers};
-use crate::ops::Ops;
+use crate::ops::{Ops, SelfCheck};
 use crate::orders::Orders;
 use crate::platform::db::Db;
 use crate::platform::schema::Schemas;
@@ -24,6 +24,9 @@ use crate::reservations::Reservations;
 use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::{access, events, inventory, openapi, ops, orders, reservations, transfers, warehouses};
+
+/// How long requests in flight may take to end once the server stops.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// The modules, each behind its facade.
 #[derive(Clone)]
@@ -59,7 +62,12 @@ impl App {
             .merge(reservations::router(self.reservations.clone()))
             .merge(orders::router(self.orders.clone()))
             .merge(events::router(self.events.clone()))
-            .merge(ops::router(Ops::new(self.clone(), shutdown)))
+            .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), shutdown)))
+    }
+
+    pub fn self_check(&self) -> SelfCheck {
+        let Self { db, inventory, transfers, reservations, orders, .. } = self.clone();
+        SelfCheck::new(db, inventory, transfers, reservations, orders)
     }
 
     /// The OpenAPI document of this server.
@@ -115,7 +123,17 @@ impl App {
         let router = self.router(config, shutdown.clone());
         let stopping = shutdown.clone();
         let served = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.started().await });
-        let outcome = served.await;
+        let overdue = async {
+            shutdown.started().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let outcome = tokio::select! {
+            outcome = served => outcome,
+            () = overdue => {
+                tracing::warn!("cutting off connections that did not end in time");
+                Ok(())
+            }
+        };
         shutdown.start();
         workers.join().await;
         outcome

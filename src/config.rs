@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What `stockhold serve` takes. Each flag has a variable `STOCKHOLD_…` and a key in `config/*.toml` of the same name.
 #[derive(Args, Clone, Debug, Default, Serialize)]
@@ -59,8 +59,10 @@ pub struct Config {
     pub database_url: Option<String>,
     pub database_connections: u32,
     pub postgres_bin_dir: Option<PathBuf>,
+    #[serde(deserialize_with = "flag")]
     pub install_postgres: bool,
     /// A bootstrap admin key; never a flag, for flags show in the list of processes.
+    #[serde(deserialize_with = "text")]
     pub admin_key: Option<String>,
     /// Largest request body, in bytes.
     pub body_limit: usize,
@@ -93,7 +95,7 @@ impl Default for Config {
 
 /// Variables that begin like ours and are no settings of the server: of the command-line clients, and of
 /// the search for Postgres.
-const NOT_SETTINGS: &[&str] = &["url", "key", "postgres_search_path"];
+const NOT_SETTINGS: &[&str] = &["url", "key", "postgres_search_path", "postgres_builds_dir"];
 
 impl Config {
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
@@ -130,6 +132,36 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Variables arrive typed by their looks: `1` as a number, `true` as a flag.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Flag(bool),
+    Number(i128),
+    Text(String),
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Loose::deserialize(deserializer)? {
+        Loose::Flag(flag) => Ok(flag),
+        Loose::Number(number) => Ok(number != 0),
+        Loose::Text(text) => match text.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "" | "0" | "false" | "no" | "off" => Ok(false),
+            _ => Err(serde::de::Error::custom("say 1 or 0, yes or no")),
+        },
+    }
+}
+
+/// A key of digits alone is text all the same: it is taken from the variable itself, which keeps leading zeros.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Loose>::deserialize(deserializer)? {
+        None => None,
+        Some(Loose::Text(text)) => Some(text),
+        Some(_) => std::env::var("STOCKHOLD_ADMIN_KEY").ok(),
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

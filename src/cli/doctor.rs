@@ -6,7 +6,8 @@ use super::database::Database;
 use super::{Outcome, block_on, load};
 use crate::app::App;
 use crate::config::Flags;
-use crate::ops::self_check;
+use crate::ops::SelfCheck;
+use crate::platform::problem::Problem;
 use crate::telemetry;
 
 #[derive(clap::Args)]
@@ -26,23 +27,26 @@ pub fn run(args: &Args) -> Outcome {
     let config = load(&args.flags)?;
     telemetry::init_logs(if config.log == "info" { "warn" } else { &config.log }, config.log_format);
     block_on(async {
-        let database = Database::open(&config).await?;
-        let outcome = examine(&App::new(database.db.clone()), args).await;
+        let database = Database::open_beside_server(&config).await?;
+        let outcome = examine(&App::new(database.db.clone()).self_check(), args).await;
         database.close().await;
         outcome
     })?
 }
 
-async fn examine(app: &App, args: &Args) -> Outcome {
+/// A problem, for whoever reads a terminal.
+fn readable(problem: Problem) -> String {
+    problem.log();
+    problem.document(None)["detail"].to_string()
+}
+
+async fn examine(self_check: &SelfCheck, args: &Args) -> Outcome {
     if args.repair {
-        let mut tx = app.db.begin().await?;
-        let done = app.inventory.repair_in_tx(&mut tx).await?;
-        tx.commit().await?;
-        for line in &done {
+        for line in self_check.repair().await.map_err(readable)? {
             eprintln!("repaired {line}");
         }
     }
-    let report = self_check::run(app).await.map_err(|problem| problem.document(None).to_string())?;
+    let report = self_check.run().await.map_err(readable)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -3,10 +3,14 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::inventory::Inventory;
+use crate::orders::Orders;
 use crate::platform::clock::Timestamp;
+use crate::platform::db::Db;
 use crate::platform::difference::Difference;
 use crate::platform::problem::Problem;
+use crate::reservations::Reservations;
+use crate::transfers::Transfers;
 
 /// What the self-check found
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,16 +22,40 @@ pub struct Report {
     pub checked_at: Timestamp,
 }
 
-pub async fn run(app: &App) -> Result<Report, Problem> {
-    let mut snapshot = app.db.snapshot().await?;
-    let mut differences = app.inventory.self_check(&mut snapshot).await?;
-    let in_transit = app.transfers.in_transit(&mut snapshot).await?;
-    differences.extend(app.inventory.self_check_transit(&mut snapshot, &in_transit).await?);
-    let held = app.reservations.held(&mut snapshot).await?;
-    differences.extend(app.inventory.self_check_holds(&mut snapshot, &held).await?);
-    let open = app.orders.open_quantities(&mut snapshot).await?;
-    differences.extend(app.inventory.self_check_claims(&mut snapshot, &open).await?);
-    differences.extend(app.orders.self_check(&mut snapshot).await?);
-    snapshot.rollback().await?;
-    Ok(Report { ok: differences.is_empty(), differences, checked_at: Timestamp::now() })
+/// Asks each module to prove its part, and holds the parts against each other.
+#[derive(Clone)]
+pub struct SelfCheck {
+    db: Db,
+    inventory: Inventory,
+    transfers: Transfers,
+    reservations: Reservations,
+    orders: Orders,
+}
+
+impl SelfCheck {
+    pub fn new(db: Db, inventory: Inventory, transfers: Transfers, reservations: Reservations, orders: Orders) -> Self {
+        Self { db, inventory, transfers, reservations, orders }
+    }
+
+    pub async fn run(&self) -> Result<Report, Problem> {
+        let mut snapshot = self.db.snapshot().await?;
+        let mut differences = self.inventory.self_check(&mut snapshot).await?;
+        let in_transit = self.transfers.in_transit(&mut snapshot).await?;
+        differences.extend(self.inventory.self_check_transit(&mut snapshot, &in_transit).await?);
+        let held = self.reservations.held(&mut snapshot).await?;
+        differences.extend(self.inventory.self_check_holds(&mut snapshot, &held).await?);
+        let open = self.orders.open_quantities(&mut snapshot).await?;
+        differences.extend(self.inventory.self_check_claims(&mut snapshot, &open).await?);
+        differences.extend(self.orders.self_check(&mut snapshot).await?);
+        snapshot.rollback().await?;
+        Ok(Report { ok: differences.is_empty(), differences, checked_at: Timestamp::now() })
+    }
+
+    /// Books what is missing in the ledger, and sets counters to what their records say; tells what was done.
+    pub async fn repair(&self) -> Result<Vec<String>, Problem> {
+        let mut tx = self.db.begin().await?;
+        let done = self.inventory.repair_in_tx(&mut tx).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
 }

@@ -106,8 +106,13 @@ impl<T: ToSchema> PartialSchema for Batch<T> {
     fn schema() -> RefOr<Schema> {
         let items =
             ArrayBuilder::new().items(Ref::from_schema_name(T::name())).min_items(Some(1)).max_items(Some(MAX_ITEMS));
+        let example = match T::schema() {
+            RefOr::T(Schema::Object(item)) => item.example.map(|item| serde_json::json!({ "items": [item] })),
+            _ => None,
+        };
         ObjectBuilder::new()
             .schema_type(Type::Object)
+            .examples(example)
             .description(Some("Each item is done or refused on its own"))
             .property("items", items)
             .required("items")

@@ -75,7 +75,7 @@ impl<T: DeserializeOwned + serde::Serialize + ToSchema> Patch<T> {
 impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::RefOr;
-        use utoipa::openapi::schema::{OneOfBuilder, Schema, SchemaType, Type};
+        use utoipa::openapi::schema::{AdditionalProperties, OneOfBuilder, Schema, Type};
         let RefOr::T(Schema::Object(mut object)) = T::schema() else { panic!("patches are of plain objects") };
         object.required.clear();
         object.default = None;
@@ -84,8 +84,12 @@ impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
         for property in object.properties.values_mut() {
             match property {
                 RefOr::T(Schema::Object(inner)) => {
-                    if let SchemaType::Type(kind) = &inner.schema_type {
-                        inner.schema_type = SchemaType::Array(vec![kind.clone(), Type::Null]);
+                    allow_null(inner);
+                    // In a map, null takes an entry away.
+                    if let Some(entries) = &mut inner.additional_properties
+                        && let AdditionalProperties::RefOr(RefOr::T(Schema::Object(entry))) = entries.as_mut()
+                    {
+                        allow_null(entry);
                     }
                 }
                 RefOr::T(Schema::OneOf(_)) => {}
@@ -96,6 +100,13 @@ impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
             }
         }
         RefOr::T(Schema::Object(object))
+    }
+}
+
+fn allow_null(object: &mut utoipa::openapi::schema::Object) {
+    use utoipa::openapi::schema::{SchemaType, Type};
+    if let SchemaType::Type(kind) = &object.schema_type {
+        object.schema_type = SchemaType::Array(vec![kind.clone(), Type::Null]);
     }
 }
 

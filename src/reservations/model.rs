@@ -94,6 +94,7 @@ impl NewReservation {
 /// Where a reservation is in its life
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReservationStatus)]
 pub enum Status {
     Active,
     /// It became an order

@@ -258,3 +258,6 @@ impl Book {
         state(&item.policy, available, item.beyond(), reorder, self.today())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,6 @@ pub(super) async fn readyz(State(ops): State<Ops>) -> Result<&'static str, Probl
     if ops.shutdown.has_started() {
         return Err(Problem::unavailable("the server is stopping"));
     }
-    ops.app.db.ping().await?;
+    ops.db.ping().await?;
     Ok("ready")
 }

@@ -36,7 +36,8 @@ pub fn documents(document: OpenApi) -> axum::Router {
         .persist_authorization(true)
         .display_request_duration(true)
         .filter(true)
-        .doc_expansion("none");
+        .doc_expansion("none")
+        .use_base_layout();
     axum::Router::new()
         .route("/openapi.json", json)
         .route("/", get(|| async { Redirect::temporary("/docs/") }))

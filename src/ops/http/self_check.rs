@@ -2,8 +2,7 @@
 
 use axum::extract::State;
 
-use crate::ops::Ops;
-use crate::ops::self_check::{self, Report};
+use crate::ops::{Ops, Report};
 use crate::platform::problem::Problem;
 use crate::platform::reply::Reply;
 
@@ -14,5 +13,5 @@ use crate::platform::reply::Reply;
 #[utoipa::path(get, path = "/v1/self-check", tag = "operations",
     responses((status = 200, description = "What was found", body = Report)))]
 pub(super) async fn self_check(State(ops): State<Ops>) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&self_check::run(&ops.app).await?))
+    Ok(Reply::ok(&ops.self_check.run().await?))
 }

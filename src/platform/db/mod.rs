@@ -69,7 +69,10 @@ impl Db {
 
     /// A transaction in which every statement sees the same moment, and nothing can be written.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        // Whoever wants one moment wants to read much of it.
+        sqlx::query("SET LOCAL statement_timeout = '10min'").execute(&mut *tx).await?;
+        Ok(tx)
     }
 
     pub async fn close(&self) {

@@ -90,7 +90,7 @@ fn new_password() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-fn read_password(layout: &Layout) -> Result<Option<String>, PrivateError> {
+pub(super) fn read_password(layout: &Layout) -> Result<Option<String>, PrivateError> {
     match fs::read_to_string(&layout.password) {
         Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
         Ok(_) => Ok(None),
@@ -160,7 +160,7 @@ fn run_tool(mut command: std::process::Command, tool: &'static str, input: &str)
         return Ok(());
     }
     let said = [&output.stdout[..], &output.stderr[..]].concat();
-    Err(failed(super::install::last_words(&said)))
+    Err(failed(super::packages::last_words(&said)))
 }
 
 fn join(option: &str, path: &Path) -> std::ffi::OsString {

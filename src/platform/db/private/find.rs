@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::PrivateError;
-use super::{Options, install};
+use super::{Options, packages};
 
 /// The oldest major version the server's SQL is written for.
 pub(super) const OLDEST_MAJOR: u32 = 15;
@@ -45,7 +45,7 @@ pub(super) fn find(options: &Options, cluster: &Path, needed: Option<u32>) -> Re
     if let Some(binaries) = pick(&seen, needed) {
         return Ok(binaries.clone());
     }
-    let command = install::one_line(needed);
+    let command = packages::one_line(needed);
     Err(match needed {
         Some(needed) => {
             PrivateError::WrongMajor { cluster: cluster.to_owned(), needed, found: describe(&seen), command }

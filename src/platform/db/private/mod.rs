@@ -21,6 +21,7 @@ mod install;
 mod layout;
 mod leftovers;
 mod log;
+mod packages;
 mod process;
 mod supervise;
 mod tune;
@@ -109,6 +110,26 @@ pub struct Connection {
     pub user: String,
     pub password: String,
     pub database: String,
+}
+
+impl Connection {
+    /// The way to a Postgres that another process started in this data directory; `None` when no socket
+    /// of one is there.
+    pub fn to_running(data_dir: &std::path::Path) -> Result<Option<Connection>, PrivateError> {
+        if !data_dir.exists() {
+            return Ok(None);
+        }
+        let layout = layout::Layout::create(data_dir)?;
+        let socket_dir = layout.socket_dir()?;
+        let password = cluster::read_password(&layout)?;
+        let there = layout::socket_path(&socket_dir).exists();
+        Ok(password.filter(|_| there).map(|password| Connection::new(socket_dir, password)))
+    }
+
+    fn new(socket_dir: PathBuf, password: String) -> Connection {
+        let name = || cluster::NAME.to_owned();
+        Connection { socket_dir, port: layout::PORT, user: name(), password, database: name() }
+    }
 }
 
 impl std::fmt::Debug for Connection {

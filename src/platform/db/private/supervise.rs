@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::error::{IoContext, PrivateError};
 use super::find::{self, Binaries};
 use super::identity::Identity;
-use super::layout::{Layout, Lock, PORT, private_dir};
+use super::layout::{Layout, Lock, private_dir};
 use super::log::Log;
 use super::process::{Launch, wait_exit};
 use super::{Connection, Options, cluster, install, leftovers};
@@ -140,13 +140,7 @@ pub(super) fn run(options: &Options, shared: &Shared, report: oneshot::Sender<Re
         Ok(running) => running,
         Err(error) => return drop(report.send(Err(error))),
     };
-    let connection = Connection {
-        socket_dir: launch.socket_dir.clone(),
-        port: PORT,
-        user: cluster::NAME.into(),
-        password,
-        database: cluster::NAME.into(),
-    };
+    let connection = Connection::new(launch.socket_dir.clone(), password);
     if report.send(Ok(connection)).is_err() {
         // Whoever asked for the start is gone.
         shared.stop(Signal::INT);

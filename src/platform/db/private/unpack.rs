@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::builds::{BUILDS, Build, Client};
 use super::find::{self, Binaries};
-use super::install::{is_on_path, run};
+use super::packages::{is_on_path, run};
 
 /// Unpacks the first build that can be had into `builds`; the error is one line of reasons.
 pub(super) fn unpack(builds: &Path, needed: Option<u32>) -> Result<Binaries, String> {
