@@ -7,4 +7,7 @@
 mod cluster;
 mod harness;
 
+mod ledger;
+mod products;
+mod stock;
 mod warehouses_channels;
