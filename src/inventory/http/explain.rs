@@ -22,5 +22,6 @@ pub(super) async fn explain_stock(
     Path(sku): Path<String>,
     Query(query): Query<StockParams>,
 ) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&inventory.explain(&sku, query.channel.as_deref()).await?))
+    let explanation = inventory.explain(&sku, query.channel.as_deref()).await;
+    Ok(Reply::ok(&explanation.map_err(|error| Problem::from(error).at("/query"))?))
 }

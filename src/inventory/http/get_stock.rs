@@ -32,6 +32,7 @@ pub(super) async fn get_stock(
     Path(sku): Path<String>,
     Query(query): Query<StockParams>,
 ) -> Result<Reply, Problem> {
-    let stock = inventory.stock(std::slice::from_ref(&sku), query.channel.as_deref()).await?.pop();
+    let stock = inventory.stock(std::slice::from_ref(&sku), query.channel.as_deref()).await;
+    let stock = stock.map_err(|error| Problem::from(error).at("/query"))?.pop();
     Ok(Reply::resource(&stock.ok_or(Error::NoProduct(sku))?))
 }
