@@ -57,13 +57,16 @@ async fn everything_said_of_a_product_comes_back() {
 #[tokio::test]
 async fn unusual_skus_have_addresses() {
     let server = Server::start().await;
-    for sku in ["a/b?c#d%20", "TÉ-1", "茶", "a+b&c=d", "batch", "query", "movements", "adjustments"] {
+    for sku in ["a/b?c#d%20", "TÉ-1", "茶", "a+b&c=d", "...", "levels"] {
         let created = server.post("/v1/products", json!({"sku": sku, "name": "x"})).await;
         let address = created.header("location").unwrap().to_owned();
         created.expect(201);
         assert_eq!(server.get(&address).await.expect(200)["sku"], sku, "{address}");
         let stock = address.replace("/v1/products/", "/v1/stock/");
         assert_eq!(server.get(&stock).await.expect(200)["sku"], sku, "{stock}");
+    }
+    for sku in [".", "..", "batch", "query", "movements", "adjustments", "condition-changes"] {
+        server.post("/v1/products", json!({"sku": sku, "name": "x"})).await.invalid(&["/sku reserved"]);
     }
     server.assert_clean().await;
 }
@@ -108,7 +111,8 @@ async fn a_merge_patch_changes_what_it_names_and_null_sets_back() {
     patch(json!({"name": null})).await.invalid(&["/name required"]);
     patch(json!({"sku": "OTHER"})).await.invalid(&["/sku fixed"]);
     patch(json!({"colour": "red"})).await.invalid(&["/colour unknown_field"]);
-    patch(json!({"price": {"amount": -1}, "unit": "EACH"})).await.invalid(&["/price/amount minimum", "/unit pattern"]);
+    let bad = json!({"price": {"amount": -1, "currency": "EUR"}, "unit": "EACH"});
+    patch(bad).await.invalid(&["/price/amount minimum", "/unit pattern"]);
     patch(json!(["name"])).await.invalid(&[" type"]);
     server.patch("/v1/products/NONE", json!({"name": "x"})).await.refused(404, "not-found");
     server.assert_clean().await;

@@ -177,10 +177,17 @@ pub struct NewProduct {
 #[schema(pattern = "^[!-~]{1,48}$", example = "4006381333931")]
 pub struct Barcode(pub String);
 
+/// Nobody could read products of these names: something else stands at their address, below
+/// `/v1/products/` or `/v1/stock/`, or clients resolve them as a path.
+const RESERVED: &[&str] = &[".", "..", "batch", "query", "movements", "adjustments", "condition-changes"];
+
 impl NewProduct {
     /// What a schema cannot say.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
+        if RESERVED.contains(&self.sku.0.as_str()) {
+            faults.push(Fault::new("/sku", "reserved", "the API needs this name for itself"));
+        }
         let mut seen = HashSet::new();
         for (i, barcode) in self.barcodes.iter().enumerate() {
             let pointer = format!("/barcodes/{i}");
