@@ -67,7 +67,7 @@ kinds! {
     STALE_QUANTITY = "stale-quantity", CONFLICT, "The stock is not what you expected",
         "`expected_on_hand` differs from what is there: somebody changed it meanwhile. Read the level, decide again, and repeat the call.";
     RESERVATION_ENDED = "reservation-ended", CONFLICT, "The reservation has ended",
-        "It was committed, released, or has expired; `status` says which. Make a new reservation.";
+        "It was committed, released, or has expired; `reservation_status` says which. Make a new reservation.";
     TOO_MANY_HOLDS = "too-many-holds", CONFLICT, "The owner has too many live reservations",
         "Release or replace some of them, or wait until they expire.";
     IDEMPOTENCY_IN_PROGRESS = "idempotency-in-progress", CONFLICT, "The same request is still running",
