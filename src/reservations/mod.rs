@@ -14,6 +14,8 @@ mod http;
 mod model;
 mod repo;
 
+use std::collections::HashSet;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -91,12 +93,15 @@ impl Reservations {
         let mut live = repo::lock_owners_and_count(conn, &owners).await?;
         let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replace).collect();
         let replaced = if replaced.is_empty() { Vec::new() } else { repo::find_many(conn, &replaced).await? };
+        let mut giving_up: HashSet<Uuid> =
+            replaced.iter().filter(|old| old.status == Status::Active).map(|old| old.id).collect();
         let refusals = requests.iter().map(|request| {
             if let Some(error) = request.refuse_replacing(&replaced) {
                 return Some(error);
             }
             let count = live.entry(request.owner.clone()?).or_default();
-            *count += i64::from(request.replace.is_none());
+            // One for one is no more than before; what has ended, or is replaced by an earlier item, makes no room.
+            *count += i64::from(!request.replace.is_some_and(|id| giving_up.remove(&id)));
             (*count > MAX_LIVE_PER_OWNER).then(|| Error::TooManyHolds(MAX_LIVE_PER_OWNER))
         });
         Ok(refusals.collect())
