@@ -74,12 +74,12 @@ impl Inventory {
         for request in requests {
             let old = request.replaces.and_then(|id| given_up.remove(&id)).unwrap_or_default();
             let mut outcome = decide_hold(&mut book, request, &old);
-            if !swept && matches!(outcome, Err(Decline::Short(_))) {
+            if !swept && wants_more(&request.demands, &outcome) {
                 // Holds that have expired must not block a sale, swept or not.
                 swept = true;
-                if self.sweep_products(conn, &mut book, &replaced).await? {
-                    outcome = decide_hold(&mut book, request, &old);
-                }
+                undo_hold(&mut book, request, &old, &outcome);
+                self.sweep_products(conn, &mut book, &replaced).await?;
+                outcome = decide_hold(&mut book, request, &old);
             }
             outcomes.push(match outcome {
                 Ok(lines) => {
@@ -169,7 +169,7 @@ impl Inventory {
         };
         let mut book = self.open(conn, request.demands.iter().map(|d| d.sku.clone()).collect()).await?;
         let mut outcome = decide(&book, &request);
-        if matches!(outcome, Err(Decline::Short(_))) && self.sweep_products(conn, &mut book, &[]).await? {
+        if wants_more(&request.demands, &outcome) && self.sweep_products(conn, &mut book, &[]).await? {
             outcome = decide(&book, &request);
         }
         let sourced = match outcome {
@@ -225,7 +225,7 @@ impl Inventory {
 
     /// Frees what has expired of the book's products, and gives it to orders that wait first. False when
     /// nothing had. What reservations in `except` hold is left to the caller, who accounts for it already.
-    async fn sweep_products(&self, conn: &mut PgConnection, book: &mut Book, except: &[Uuid]) -> Result<bool> {
+    pub(super) async fn sweep_products(&self, conn: &mut PgConnection, book: &mut Book, except: &[Uuid]) -> Result<bool> {
         let skus: Vec<String> = book.skus().map(str::to_owned).collect();
         let expired = repo::claims::delete_expired_of_products(conn, &skus, except).await?;
         for hold in &expired {
@@ -323,6 +323,28 @@ fn decide_hold(book: &mut Book, request: &HoldRequest, old: &[Hold]) -> std::res
         Err(_) => old.iter().for_each(|hold| book.reserve(&hold.sku, &hold.sourced)),
     }
     outcome
+}
+
+/// Takes back what `decide_hold` did to the book.
+fn undo_hold(
+    book: &mut Book,
+    request: &HoldRequest,
+    old: &[Hold],
+    outcome: &std::result::Result<Vec<Sourced>, Decline>,
+) {
+    if let Ok(lines) = outcome {
+        request.demands.iter().zip(lines).for_each(|(demand, line)| book.unreserve(&demand.sku, line));
+        old.iter().for_each(|hold| book.reserve(&hold.sku, &hold.sourced));
+    }
+}
+
+/// Whether more stock could make the outcome better: something is refused, left out or promised beyond stock.
+fn wants_more(demands: &[Demand], outcome: &std::result::Result<Vec<Sourced>, Decline>) -> bool {
+    match outcome {
+        Ok(lines) => demands.iter().zip(lines).any(|(d, line)| line.quantity() - line.backordered < d.quantity),
+        Err(Decline::Short(_)) => true,
+        Err(Decline::Invalid(_)) => false,
+    }
 }
 
 /// Products and warehouses that do not exist or cannot serve.

@@ -76,6 +76,10 @@ impl Inventory {
         let warehouses: Vec<&str> = adjustments.iter().map(|a| a.warehouse.0.as_str()).collect();
         let missing = self.warehouses.pin_in_tx(conn, &warehouses).await?;
         let mut book = self.open(conn, adjustments.iter().map(|a| a.sku.0.clone()).collect()).await?;
+        if adjustments.iter().any(|a| a.change.is_none_or(|change| change < 0)) {
+            // What an expired hold still has is free to go.
+            self.sweep_products(conn, &mut book, &[]).await?;
+        }
         let mut booked = 0;
         let outcomes: Vec<Result<Option<usize>>> = adjustments
             .iter()
@@ -100,6 +104,7 @@ impl Inventory {
         let (sku, code) = (change.sku.0.as_str(), change.warehouse.0.as_str());
         let missing = self.warehouses.pin_in_tx(conn, &[code]).await?;
         let mut book = self.open(conn, vec![sku.to_owned()]).await?;
+        self.sweep_products(conn, &mut book, &[]).await?;
         let mut faults = place_faults(&book, sku, code, &missing);
         if change.from == change.to {
             faults.push(Fault::new("/to", "same", "from and to are the same condition"));
@@ -215,6 +220,7 @@ impl Inventory {
     ) -> Result<()> {
         self.warehouses.pin_in_tx(conn, &[from, to]).await?;
         let mut book = self.open(conn, lines.iter().map(|line| line.sku.clone()).collect()).await?;
+        self.sweep_products(conn, &mut book, &[]).await?;
         let mut short = Vec::new();
         for line in lines {
             let movement = NewMovement::new(&line.sku, line.quantity, Place::good(from), Place::InTransit, "transfer");
