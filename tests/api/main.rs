@@ -7,7 +7,13 @@
 mod cluster;
 mod harness;
 
+mod backorders;
+mod events;
 mod ledger;
+mod orders;
 mod products;
+mod reservations;
+mod sourcing;
 mod stock;
+mod transfers;
 mod warehouses_channels;
