@@ -80,7 +80,7 @@ impl<T: DeserializeOwned + serde::Serialize + ToSchema> Patch<T> {
 impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::RefOr;
-        use utoipa::openapi::schema::{AdditionalProperties, OneOfBuilder, Schema, Type};
+        use utoipa::openapi::schema::{AdditionalProperties, OneOfBuilder, Schema, SchemaType, Type};
         let RefOr::T(Schema::Object(mut object)) = T::schema() else { panic!("patches are of plain objects") };
         object.required.clear();
         object.default = None;
@@ -96,6 +96,9 @@ impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
                     {
                         allow_null(entry);
                     }
+                }
+                RefOr::T(Schema::Array(inner)) => {
+                    inner.schema_type = SchemaType::Array(vec![Type::Array, Type::Null]);
                 }
                 RefOr::T(Schema::OneOf(_)) => {}
                 other => {
