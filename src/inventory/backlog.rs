@@ -25,18 +25,17 @@ const QUEUE_STRETCH: i64 = 500;
 const PRODUCT_STRETCH: usize = 50;
 
 impl Inventory {
-    /// Opens products to promise stock of them. Orders that wait are served first, should the directory
-    /// have changed since all of them were looked at.
+    /// Opens products to promise stock of them. Orders that wait are served first: with what expired holds
+    /// gave up just now, and from all there is, should the directory have changed since it was looked at.
     pub(super) async fn open_to_promise(
         &self,
         conn: &mut PgConnection,
         skus: Vec<String>,
     ) -> Result<(Book, Vec<Event>)> {
         let mut book = self.open(conn, skus).await?;
-        let mut served = Vec::new();
-        if book.directory().version > self.served_version.load(Ordering::Relaxed) {
-            served = self.serve(conn, &mut book, Book::servable).await?;
-        }
+        let changed = book.directory().version > self.served_version.load(Ordering::Relaxed);
+        let products = if changed { Book::servable } else { Book::newly_servable };
+        let served = self.serve(conn, &mut book, products).await?;
         Ok((book, served))
     }
 
