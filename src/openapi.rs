@@ -56,6 +56,7 @@ pub fn base() -> OpenApi {
 
 /// Adds to each operation what follows from its method, its body and its parameters.
 pub fn finish(mut document: OpenApi) -> OpenApi {
+    merge_parts(&mut document);
     for (path, item) in &mut document.paths.paths {
         let keyed = path.starts_with("/v1/") || path == "/metrics";
         let methods = [
@@ -75,6 +76,28 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// What consists of several schemas becomes one: each of them forbids members that it does not know, and
+/// so, side by side, they forbid each other's.
+fn merge_parts(document: &mut OpenApi) {
+    let Some(components) = &mut document.components else { return };
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::AllOf(parts)) = schema else { continue };
+        let mut whole = ObjectBuilder::new().schema_type(Type::Object).description(parts.description.clone()).build();
+        for part in &parts.items {
+            let part = match part {
+                RefOr::Ref(link) => known.get(link.ref_location.trim_start_matches("#/components/schemas/")),
+                own => Some(own),
+            };
+            if let Some(RefOr::T(Schema::Object(part))) = part {
+                whole.properties.extend(part.properties.clone());
+                whole.required.extend(part.required.clone());
+            }
+        }
+        *schema = RefOr::T(Schema::Object(whole));
+    }
 }
 
 fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
