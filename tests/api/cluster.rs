@@ -21,7 +21,7 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 pub const ADMIN_KEY: &str = "the-key-of-the-tests-which-is-long-enough";
 
 /// Connections that the servers of all tests may have open together.
-const MAX_CONNECTIONS: u32 = 160;
+const MAX_CONNECTIONS: u32 = 200;
 static CONNECTIONS: Semaphore = Semaphore::const_new(MAX_CONNECTIONS as usize);
 
 const TEMPLATE: &str = "template_stockhold";
@@ -59,7 +59,9 @@ async fn start() -> Cluster {
         .password(&connection.password)
         .database(&connection.database)
         .options([("synchronous_commit", "off")]);
-    for sql in ["ALTER SYSTEM SET min_wal_size = '80MB'", "ALTER SYSTEM SET max_wal_size = '256MB'", "SELECT pg_reload_conf()"] {
+    for sql in
+        ["ALTER SYSTEM SET min_wal_size = '80MB'", "ALTER SYSTEM SET max_wal_size = '256MB'", "SELECT pg_reload_conf()"]
+    {
         run(&options, sql).await;
     }
     make_template(&options).await;

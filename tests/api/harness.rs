@@ -47,12 +47,13 @@ impl Server {
     /// Two servers on one database, as two processes would be.
     pub async fn pair() -> [Self; 2] {
         let database = Arc::new(Database::create().await);
-        let first = Self::on(database.clone(), Config::default(), 16).await;
-        [first, Self::on(database, Config::default(), 16).await]
+        let first = Self::on(database.clone(), Config::default(), 24).await;
+        [first, Self::on(database, Config::default(), 24).await]
     }
 
     async fn on(database: Arc<Database>, config: Config, connections: u32) -> Self {
         let room = cluster::room_for(connections).await;
+        stockhold::telemetry::metrics();
         let app = App::new(Db::new(database.options(), connections));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -8,10 +8,14 @@ mod cluster;
 mod harness;
 
 mod backorders;
+mod bad_input;
+mod conventions;
 mod events;
 mod ledger;
+mod openapi;
 mod orders;
 mod products;
+mod races;
 mod reservations;
 mod sourcing;
 mod stock;

@@ -1,0 +1,242 @@
+//! The OpenAPI document: it is committed, states a limit for every field, and its examples work.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Server, send};
+
+/// The document, and which of its operations were seen to do what it says.
+pub struct Document {
+    pub json: Value,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Document {
+    pub async fn of(server: &Server) -> Self {
+        Self { json: server.get("/openapi.json").await.expect(200), seen: BTreeSet::new() }
+    }
+
+    /// All operations, as method and path.
+    pub fn operations(&self) -> Vec<(String, String)> {
+        let methods = |(path, item): (&String, &Value)| {
+            let path = path.clone();
+            let methods = ["get", "post", "put", "patch", "delete"].into_iter().filter(|m| item.get(m).is_some());
+            methods.map(move |method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        self.json["paths"].as_object().unwrap().iter().flat_map(methods).collect()
+    }
+
+    pub fn operation(&self, method: &str, path: &str) -> &Value {
+        let operation = &self.json["paths"][path][method.to_lowercase()];
+        assert!(operation.is_object(), "{method} {path} is not in the document");
+        operation
+    }
+
+    /// Behind `$ref`, and what is not null of "null, or this".
+    pub fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        if let Some(name) = schema["$ref"].as_str() {
+            return self.resolve(self.json.pointer(&name[1..]).unwrap_or_else(|| panic!("{name} is missing")));
+        }
+        match schema["oneOf"].as_array() {
+            Some(choices) => self.resolve(choices.iter().find(|choice| choice["type"] != "null").unwrap()),
+            None => schema,
+        }
+    }
+
+    /// The schema of the body, and an example of it.
+    pub fn body(&self, method: &str, path: &str) -> Option<(&Value, Value)> {
+        let content = self.operation(method, path)["requestBody"]["content"].as_object()?.values().next()?;
+        let schema = self.resolve(&content["schema"]);
+        let example =
+            [&content["example"], &schema["example"], &schema["examples"][0]].into_iter().find(|e| !e.is_null());
+        Some((schema, example.unwrap_or_else(|| panic!("{method} {path} has no example")).clone()))
+    }
+
+    /// Sends the operation's example to `address`, and holds the answer against what is documented of it.
+    async fn call(&mut self, server: &Server, method: &str, path: &str, address: &str) -> Value {
+        let example = self.body(method, path).map(|(_, example)| example);
+        self.call_with(server, method, path, address, example).await
+    }
+
+    async fn call_with(
+        &mut self,
+        server: &Server,
+        method: &str,
+        path: &str,
+        address: &str,
+        body: Option<Value>,
+    ) -> Value {
+        let mut request = server.request(Method::from_bytes(method.as_bytes()).unwrap(), address);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = send(request).await;
+        assert!((200..300).contains(&answer.status), "{method} {address}: {}", answer.json);
+        let response = &self.operation(method, path)["responses"][answer.status.to_string()];
+        assert!(response.is_object(), "{method} {path} answers {}, which is not documented", answer.status);
+        if let Some(schema) = response["content"]["application/json"]["schema"].as_object() {
+            let mut schema = schema.clone();
+            schema.insert("components".into(), self.json["components"].clone());
+            let validator = jsonschema::validator_for(&Value::Object(schema)).unwrap();
+            let faults: Vec<String> =
+                validator.iter_errors(&answer.json).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(faults.is_empty(), "{method} {address} answers {}, but {faults:?}", answer.json);
+        }
+        self.seen.insert((method.to_owned(), path.to_owned()));
+        answer.json
+    }
+}
+
+/// `UPDATE_OPENAPI=1 cargo test --test api openapi` writes the file.
+#[tokio::test]
+async fn the_committed_document_is_the_server_s() {
+    let server = Server::start().await;
+    let served = server.get("/openapi.json").await;
+    assert_eq!(served.header("content-type"), Some("application/json"));
+    let document = server.app.document().to_pretty_json().unwrap();
+    assert_eq!(served.json, serde_json::from_str::<Value>(&document).unwrap());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json");
+    let text = document + "\n";
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(committed == text, "openapi/openapi.json is out of date: UPDATE_OPENAPI=1 cargo test --test api openapi");
+    assert_eq!(served.json["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
+}
+
+#[tokio::test]
+async fn swagger_ui_is_served_from_the_binary() {
+    let server = Server::start().await;
+    let page = send(server.anonymous(Method::GET, "/docs/")).await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    let script = send(server.anonymous(Method::GET, "/docs/swagger-ui-bundle.js")).await;
+    assert_eq!(script.status, 200);
+}
+
+#[tokio::test]
+async fn every_operation_has_an_example_that_works() {
+    let server = Server::start().await;
+    let mut document = Document::of(&server).await;
+    let doc = &mut document;
+    server.warehouse("LEEDS").await;
+
+    doc.call(&server, "POST", "/v1/warehouses", "/v1/warehouses").await;
+    doc.call(&server, "GET", "/v1/warehouses", "/v1/warehouses").await;
+    doc.call(&server, "GET", "/v1/warehouses/{code}", "/v1/warehouses/LONDON").await;
+    doc.call(&server, "PATCH", "/v1/warehouses/{code}", "/v1/warehouses/LONDON").await;
+    doc.call(&server, "POST", "/v1/channels", "/v1/channels").await;
+    doc.call(&server, "GET", "/v1/channels", "/v1/channels").await;
+    doc.call(&server, "GET", "/v1/channels/{code}", "/v1/channels/web").await;
+    doc.call(&server, "PATCH", "/v1/channels/{code}", "/v1/channels/web").await;
+    doc.call(&server, "GET", "/v1/sourcing", "/v1/sourcing").await;
+    doc.call(&server, "PUT", "/v1/sourcing", "/v1/sourcing").await;
+
+    let batch = doc.call(&server, "POST", "/v1/products/batch", "/v1/products/batch").await;
+    assert_eq!(batch["results"][0]["status"], 201, "{batch}");
+    doc.call(&server, "GET", "/v1/products/{sku}", "/v1/products/TEA-1").await;
+    doc.call(&server, "DELETE", "/v1/products/{sku}", "/v1/products/TEA-1").await;
+    doc.call(&server, "POST", "/v1/products", "/v1/products").await;
+    doc.call(&server, "GET", "/v1/products", "/v1/products?category=tea&barcode=4006381333931&q=assam%20te").await;
+    doc.call(&server, "PATCH", "/v1/products/{sku}", "/v1/products/TEA-1").await;
+
+    doc.call(&server, "POST", "/v1/stock/adjustments", "/v1/stock/adjustments").await;
+    let batch = doc.call(&server, "POST", "/v1/stock/adjustments/batch", "/v1/stock/adjustments/batch").await;
+    assert_eq!(batch["results"][0]["status"], 201, "{batch}");
+    doc.call(&server, "POST", "/v1/stock/condition-changes", "/v1/stock/condition-changes").await;
+    doc.call(&server, "PATCH", "/v1/stock/{sku}/levels/{warehouse}", "/v1/stock/TEA-1/levels/LONDON").await;
+    doc.call(&server, "GET", "/v1/stock/{sku}/levels/{warehouse}", "/v1/stock/TEA-1/levels/LONDON").await;
+    doc.call(&server, "GET", "/v1/stock/movements", "/v1/stock/movements?sku=TEA-1&warehouse=LONDON&reason=received")
+        .await;
+    doc.call(&server, "POST", "/v1/stock/query", "/v1/stock/query").await;
+
+    let held = doc.call(&server, "POST", "/v1/reservations", "/v1/reservations").await;
+    let path = format!("/v1/reservations/{}", held["id"].as_str().unwrap());
+    doc.call(&server, "GET", "/v1/reservations/{id}", &path).await;
+    doc.call(&server, "POST", "/v1/reservations/{id}/extend", &format!("{path}/extend")).await;
+    doc.call(&server, "DELETE", "/v1/reservations/{id}", &path).await;
+    let batch = doc.call(&server, "POST", "/v1/reservations/batch", "/v1/reservations/batch").await;
+    assert_eq!(batch["results"][0]["status"], 201, "{batch}");
+    doc.call(&server, "GET", "/v1/reservations", "/v1/reservations?owner=cart-4711&sku=TEA-1").await;
+
+    let order = doc.call(&server, "POST", "/v1/orders", "/v1/orders").await;
+    let path = format!("/v1/orders/{}", order["number"]);
+    doc.call(&server, "GET", "/v1/orders/{id}", &path).await;
+    doc.call(&server, "GET", "/v1/orders", "/v1/orders?reference=WEB-1001&sku=TEA-1").await;
+    doc.call(&server, "GET", "/v1/stock/{sku}", "/v1/stock/TEA-1?channel=web").await;
+    doc.call(&server, "GET", "/v1/stock/{sku}/explain", "/v1/stock/TEA-1/explain?channel=web").await;
+    let shipment = doc.call(&server, "POST", "/v1/orders/{id}/shipments", &format!("{path}/shipments")).await;
+    let deliver = "/v1/orders/{id}/shipments/{shipment_id}/deliver";
+    let address = format!("{path}/shipments/{}/deliver", shipment["id"].as_str().unwrap());
+    // The example's date is in the future of a machine whose clock is behind it.
+    doc.call_with(&server, "POST", deliver, &address, None).await;
+    doc.call(&server, "POST", "/v1/orders/{id}/returns", &format!("{path}/returns")).await;
+    doc.call(&server, "GET", "/v1/orders/{id}", &path).await;
+    let other = doc.call(&server, "POST", "/v1/orders", "/v1/orders").await;
+    doc.call(&server, "POST", "/v1/orders/{id}/cancel", &format!("/v1/orders/{}/cancel", other["number"])).await;
+
+    let transfer = doc.call(&server, "POST", "/v1/transfers", "/v1/transfers").await;
+    let path = format!("/v1/transfers/{}", transfer["id"].as_str().unwrap());
+    doc.call(&server, "GET", "/v1/transfers/{id}", &path).await;
+    doc.call(&server, "POST", "/v1/transfers/{id}/ship", &format!("{path}/ship")).await;
+    doc.call(&server, "POST", "/v1/transfers/{id}/receipts", &format!("{path}/receipts")).await;
+    let draft = doc.call(&server, "POST", "/v1/transfers", "/v1/transfers").await;
+    let cancel = format!("/v1/transfers/{}/cancel", draft["id"].as_str().unwrap());
+    doc.call(&server, "POST", "/v1/transfers/{id}/cancel", &cancel).await;
+    doc.call(&server, "GET", "/v1/transfers", "/v1/transfers").await;
+
+    doc.call(&server, "GET", "/v1/events", "/v1/events?type=stock.level_changed,order.placed").await;
+    doc.call(&server, "GET", "/v1/self-check", "/v1/self-check").await;
+    doc.call(&server, "GET", "/problems/{slug}", "/problems/stale-quantity").await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        doc.call(&server, "GET", path, path).await;
+    }
+    doc.call(&server, "DELETE", "/v1/channels/{code}", "/v1/channels/web").await;
+    server.warehouse("EMPTY").await;
+    doc.call(&server, "DELETE", "/v1/warehouses/{code}", "/v1/warehouses/EMPTY").await;
+
+    let unseen: Vec<_> = document.operations().into_iter().filter(|it| !document.seen.contains(it)).collect();
+    assert!(unseen.is_empty(), "these were never tried: {unseen:?}");
+    server.assert_clean().await;
+}
+
+/// Every operation says what it is for, and has parameters with a limit of their own.
+#[tokio::test]
+async fn every_parameter_has_a_limit() {
+    let server = Server::start().await;
+    let document = Document::of(&server).await;
+    for (method, path) in document.operations() {
+        let operation = document.operation(&method, &path);
+        assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "path" {
+                continue;
+            }
+            let schema = document.resolve(&parameter["schema"]);
+            let name = &parameter["name"];
+            assert!(is_limited(schema), "{method} {path}: {name} has no limit: {schema}");
+        }
+    }
+}
+
+/// Whether the schema of a single value says how large it may be.
+pub fn is_limited(schema: &Value) -> bool {
+    let has = |keyword: &str| !schema[keyword].is_null();
+    let is = |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|t| t.contains(&json!(kind)));
+    let bounded = has("enum") || has("format") || has("pattern");
+    if is("string") {
+        bounded || has("maxLength")
+    } else if is("integer") || is("number") {
+        has("minimum") && has("maximum")
+    } else if is("array") {
+        has("maxItems")
+    } else if is("object") {
+        schema["additionalProperties"] == json!(false) || has("maxProperties")
+    } else {
+        is("boolean")
+    }
+}
