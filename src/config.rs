@@ -148,7 +148,7 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match Loose::deserialize(deserializer)? {
         Loose::Flag(flag) => Ok(flag),
         Loose::Number(number) => Ok(number != 0),
-        Loose::Real(_) => Err(serde::de::Error::custom("say 1 or 0, yes or no")),
+        Loose::Real(number) => Err(serde::de::Error::custom(format!("say 1 or 0 instead of {number}"))),
         Loose::Text(text) => match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(true),
             "" | "0" | "false" | "no" | "off" => Ok(false),
