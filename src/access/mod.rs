@@ -25,10 +25,13 @@ const TRUST: Duration = Duration::from_millis(500);
 /// Unattended set-up may bring its own key; shorter ones could be guessed.
 pub const MIN_ADMIN_KEY: usize = 32;
 
+/// Callers by their keys' digests, and when each was last looked up. Only valid keys get in.
+type Known = HashMap<[u8; 32], (Caller, Instant)>;
+
 #[derive(Clone)]
 pub struct Access {
     db: Db,
-    known: Arc<RwLock<HashMap<[u8; 32], (Caller, Instant)>>>,
+    known: Arc<RwLock<Known>>,
 }
 
 impl Access {

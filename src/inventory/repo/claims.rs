@@ -52,28 +52,27 @@ pub async fn skus_held(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::
 }
 
 pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) -> sqlx::Result<()> {
-    let mut rows: (Vec<Uuid>, Vec<i32>, Vec<&str>, Vec<&str>, Vec<i64>, Vec<Timestamp>) = Default::default();
-    for (hold, expires_at) in holds {
+    let rows = holds.iter().flat_map(|(hold, expires_at)| {
         let parts = hold.sourced.parts.iter().map(|part| (part.warehouse.as_str(), part.quantity));
         let beyond = (hold.sourced.backordered > 0).then_some((BEYOND, hold.sourced.backordered));
-        for (warehouse, quantity) in parts.chain(beyond) {
-            rows.0.push(hold.reservation_id);
-            rows.1.push(hold.line);
-            rows.2.push(warehouse);
-            rows.3.push(&hold.sku);
-            rows.4.push(quantity);
-            rows.5.push(*expires_at);
-        }
-    }
+        parts.chain(beyond).map(move |(warehouse, quantity)| (hold, *expires_at, warehouse, quantity))
+    });
+    let rows: Vec<(&Hold, Timestamp, &str, i64)> = rows.collect();
+    let ids: Vec<Uuid> = rows.iter().map(|(hold, ..)| hold.reservation_id).collect();
+    let lines: Vec<i32> = rows.iter().map(|(hold, ..)| hold.line).collect();
+    let warehouses: Vec<&str> = rows.iter().map(|(_, _, warehouse, _)| *warehouse).collect();
+    let skus: Vec<&str> = rows.iter().map(|(hold, ..)| hold.sku.as_str()).collect();
+    let quantities: Vec<i64> = rows.iter().map(|(.., quantity)| *quantity).collect();
+    let expiries: Vec<Timestamp> = rows.iter().map(|(_, expires_at, ..)| *expires_at).collect();
     sqlx::query!(
         "INSERT INTO inventory.holds (reservation_id, line, warehouse, sku, quantity, expires_at)
          SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])",
-        &rows.0,
-        &rows.1,
-        &rows.2 as &[&str],
-        &rows.3 as &[&str],
-        &rows.4,
-        &rows.5 as &[Timestamp]
+        &ids,
+        &lines,
+        &warehouses as &[&str],
+        &skus as &[&str],
+        &quantities,
+        &expiries as &[Timestamp]
     )
     .execute(conn)
     .await?;
@@ -159,28 +158,25 @@ pub struct Claim {
 
 /// Adds to what order lines are promised from stock.
 pub async fn add_allocations(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<()> {
-    let mut rows: (Vec<Uuid>, Vec<&str>, Vec<Uuid>, Vec<&str>, Vec<i64>) = Default::default();
-    for claim in claims {
-        for part in &claim.sourced.parts {
-            rows.0.push(claim.order_line_id);
-            rows.1.push(&part.warehouse);
-            rows.2.push(claim.order_id);
-            rows.3.push(&claim.sku);
-            rows.4.push(part.quantity);
-        }
-    }
-    if rows.0.is_empty() {
+    let rows = claims.iter().flat_map(|claim| claim.sourced.parts.iter().map(move |part| (claim, part)));
+    let rows: Vec<(&Claim, &Part)> = rows.collect();
+    if rows.is_empty() {
         return Ok(());
     }
+    let lines: Vec<Uuid> = rows.iter().map(|(claim, _)| claim.order_line_id).collect();
+    let warehouses: Vec<&str> = rows.iter().map(|(_, part)| part.warehouse.as_str()).collect();
+    let orders: Vec<Uuid> = rows.iter().map(|(claim, _)| claim.order_id).collect();
+    let skus: Vec<&str> = rows.iter().map(|(claim, _)| claim.sku.as_str()).collect();
+    let quantities: Vec<i64> = rows.iter().map(|(_, part)| part.quantity).collect();
     sqlx::query!(
         "INSERT INTO inventory.allocations AS a (order_line_id, warehouse, order_id, sku, quantity)
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bigint[])
          ON CONFLICT (order_line_id, warehouse) DO UPDATE SET quantity = a.quantity + excluded.quantity",
-        &rows.0,
-        &rows.1 as &[&str],
-        &rows.2,
-        &rows.3 as &[&str],
-        &rows.4
+        &lines,
+        &warehouses as &[&str],
+        &orders,
+        &skus as &[&str],
+        &quantities
     )
     .execute(conn)
     .await?;

@@ -174,6 +174,7 @@ impl Lock {
                 };
                 return Err(PrivateError::InUse { path: root.to_owned(), holder });
             }
+            #[allow(clippy::disallowed_methods)] // on the supervisor's own thread
             thread::sleep(Duration::from_millis(25));
         }
         file.set_len(0).map_err(refused)?;

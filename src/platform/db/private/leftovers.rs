@@ -64,6 +64,7 @@ fn stop_all(cluster: &Path) -> Result<(), PrivateError> {
             // It may be gone since it was listed; whatever else is wrong, the time limit tells.
             let _ = kill_process(pid, if kill { Signal::KILL } else { Signal::QUIT });
         }
+        #[allow(clippy::disallowed_methods)] // on the supervisor's own thread
         thread::sleep(Duration::from_millis(10));
     }
 }

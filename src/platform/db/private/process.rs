@@ -65,6 +65,7 @@ impl Launch {
                 tracing::info!(said = self.log.tail(), "PostgreSQL is still starting");
                 remind += REMIND;
             }
+            #[allow(clippy::disallowed_methods)] // on the supervisor's own thread
             std::thread::sleep(pause);
             pause = (pause * 3 / 2).min(Duration::from_millis(50));
         }
