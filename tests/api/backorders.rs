@@ -35,7 +35,8 @@ async fn stock_that_arrives_serves_the_oldest_first() {
     assert_eq!(got(&server, &second).await, (4, 0));
     assert_eq!(server.available("TEA").await, 8);
     let told = server.events("order.backorder_allocated").await;
-    let told: Vec<_> = told.iter().map(|e| (e["data"]["order_id"].clone(), e["data"]["quantity"].as_i64().unwrap())).collect();
+    let told: Vec<_> =
+        told.iter().map(|e| (e["data"]["order_id"].clone(), e["data"]["quantity"].as_i64().unwrap())).collect();
     let (a, b) = (first["id"].clone(), second["id"].clone());
     assert_eq!(told, [(a.clone(), 2), (a, 1), (b.clone(), 2), (b, 2)]);
     server.assert_clean().await;
@@ -62,7 +63,10 @@ async fn a_transfer_that_arrives_serves_them() {
     server.stock("TEA", "FAR", 3).await;
     assert_eq!(got(&server, &first).await, (0, 3));
     server.patch("/v1/products/TEA", json!({"availability": {"backorder_limit": 0}})).await.expect(200);
-    server.sql("UPDATE warehouses.warehouses SET active = true; UPDATE warehouses.directory SET version = version + 1").await.unwrap();
+    server
+        .sql("UPDATE warehouses.warehouses SET active = true; UPDATE warehouses.directory SET version = version + 1")
+        .await
+        .unwrap();
     let body = json!({"from": "FAR", "to": "MAIN", "lines": [{"sku": "TEA", "quantity": 3}]});
     let transfer = server.post("/v1/transfers", body).await.expect(201)["id"].as_str().unwrap().to_owned();
     server.post(&format!("/v1/transfers/{transfer}/ship"), json!({})).await.expect(200);

@@ -59,7 +59,9 @@ async fn start() -> Cluster {
         .password(&connection.password)
         .database(&connection.database)
         .options([("synchronous_commit", "off")]);
-    for sql in ["ALTER SYSTEM SET min_wal_size = '80MB'", "ALTER SYSTEM SET max_wal_size = '256MB'", "SELECT pg_reload_conf()"] {
+    for sql in
+        ["ALTER SYSTEM SET min_wal_size = '80MB'", "ALTER SYSTEM SET max_wal_size = '256MB'", "SELECT pg_reload_conf()"]
+    {
         run(&options, sql).await;
     }
     make_template(&options).await;

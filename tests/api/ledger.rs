@@ -78,7 +78,8 @@ async fn quantities_stay_below_their_bound() {
     server.shop(&[("TEA", 0)]).await;
     let most = 1_000_000_000_000i64;
     let item = json!({"sku": "TEA", "warehouse": "MAIN", "change": most, "reason": "received"});
-    let answer = server.post("/v1/stock/adjustments/batch", json!({"items": vec![item.clone(); 1000]})).await.expect(200);
+    let answer =
+        server.post("/v1/stock/adjustments/batch", json!({"items": vec![item.clone(); 1000]})).await.expect(200);
     assert!(each(answer["results"].as_array().unwrap(), "status").iter().all(|status| **status == 201));
     server.post("/v1/stock/adjustments", item).await.refused(409, "invalid-state");
     assert_eq!(server.available("TEA").await, 1000 * most);
@@ -128,11 +129,32 @@ async fn busy_shop() -> Server {
 async fn the_self_check_names_what_is_wrong() {
     let server = busy_shop().await;
     for (breakage, mending, check, subject, expected, found) in [
-        ("levels SET on_hand = on_hand + 1", "levels SET on_hand = on_hand - 1", "level_equals_ledger", "TEA @ MAIN (good)", 16, 17),
+        (
+            "levels SET on_hand = on_hand + 1",
+            "levels SET on_hand = on_hand - 1",
+            "level_equals_ledger",
+            "TEA @ MAIN (good)",
+            16,
+            17,
+        ),
         ("levels SET reserved = 3", "levels SET reserved = 2", "reserved_equals_holds", "TEA @ MAIN", 2, 3),
         ("levels SET allocated = 4", "levels SET allocated = 3", "allocated_equals_allocations", "TEA @ MAIN", 3, 4),
-        ("products SET backordered_held = 5", "products SET backordered_held = 1", "backordered_equals_holds", "MUG", 1, 5),
-        ("products SET backordered_ordered = 7", "products SET backordered_ordered = 2", "backordered_equals_queue", "MUG", 2, 7),
+        (
+            "products SET backordered_held = 5",
+            "products SET backordered_held = 1",
+            "backordered_equals_holds",
+            "MUG",
+            1,
+            5,
+        ),
+        (
+            "products SET backordered_ordered = 7",
+            "products SET backordered_ordered = 2",
+            "backordered_equals_queue",
+            "MUG",
+            2,
+            7,
+        ),
     ] {
         let sku = subject.split(' ').next().unwrap();
         let place = if subject.contains('@') { " AND warehouse = 'MAIN'" } else { "" };
@@ -171,7 +193,10 @@ async fn the_self_check_names_what_is_wrong() {
 async fn a_repair_believes_the_count_and_books_it() {
     let server = busy_shop().await;
     server.sql("UPDATE inventory.levels SET on_hand = on_hand + 5, damaged = 2, reserved = 0, allocated = 9 WHERE warehouse = 'MAIN'").await.unwrap();
-    server.sql("UPDATE inventory.products SET backordered_held = 8, backordered_ordered = 0 WHERE sku = 'MUG'").await.unwrap();
+    server
+        .sql("UPDATE inventory.products SET backordered_held = 8, backordered_ordered = 0 WHERE sku = 'MUG'")
+        .await
+        .unwrap();
     let mut tx = server.app.db.begin().await.unwrap();
     let done = server.app.inventory.repair_in_tx(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
@@ -181,7 +206,8 @@ async fn a_repair_believes_the_count_and_books_it() {
     let quantities = ["on_hand", "unavailable", "reserved", "allocated"].map(|of| level[of].as_i64().unwrap());
     assert_eq!(quantities, [21, 2, 2, 3]);
     let booked = server.list("/v1/stock/movements?reason=repair").await;
-    let mut booked: Vec<String> = booked.iter().map(|m| format!("{} {} -> {}", m["quantity"], m["from"]["place"], m["to"]["place"])).collect();
+    let mut booked: Vec<String> =
+        booked.iter().map(|m| format!("{} {} -> {}", m["quantity"], m["from"]["place"], m["to"]["place"])).collect();
     booked.sort();
     assert_eq!(booked, [r#"2 "adjustment" -> "damaged""#, r#"3 "adjustment" -> "good""#]);
     let mut tx = server.app.db.begin().await.unwrap();

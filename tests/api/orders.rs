@@ -181,9 +181,7 @@ async fn goods_come_back_as_their_disposition_says() {
     let server = Server::start().await;
     server.shop(&[("TEA", 10)]).await;
     let order = server.order("TEA", 6).await;
-    let back = |quantity: i64, disposition: &str, warehouse: &str| {
-        json!({"sku": "TEA", "quantity": quantity, "disposition": disposition, "warehouse": warehouse})
-    };
+    let back = |quantity: i64, disposition: &str, warehouse: &str| json!({"sku": "TEA", "quantity": quantity, "disposition": disposition, "warehouse": warehouse});
     let early = json!({"lines": [back(1, "restock", "MAIN")]});
     act(&server, &order, "returns", early).await.refused(409, "invalid-state");
     act(&server, &order, "shipments", json!({"warehouse": "MAIN"})).await.expect(201);
@@ -192,7 +190,10 @@ async fn goods_come_back_as_their_disposition_says() {
     let returned = act(&server, &order, "returns", json!({"lines": lines, "reason": "too strong"})).await.expect(201);
     assert_eq!(each(returned["lines"].as_array().unwrap(), "disposition"), ["restock", "quarantine", "scrap"]);
     let level = server.level("TEA", "MAIN").await;
-    assert_eq!((&level["on_hand"], &level["unavailable_by"]["quarantined"], &level["available"]), (&json!(7), &json!(2), &json!(5)));
+    assert_eq!(
+        (&level["on_hand"], &level["unavailable_by"]["quarantined"], &level["available"]),
+        (&json!(7), &json!(2), &json!(5))
+    );
     let now = read(&server, &order).await;
     assert_eq!(line(&now, 0), [6, 0, 0, 6, 4, 0]);
     assert_eq!(statuses(&now), ["placed", "fulfilled"]);

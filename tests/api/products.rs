@@ -235,7 +235,9 @@ async fn a_product_in_use_cannot_be_deleted() {
     server.warehouse("OTHER").await;
     let in_use = || async { server.delete("/v1/products/TEA").await.refused(409, "in-use") };
     in_use().await;
-    server.post("/v1/transfers", json!({"from": "MAIN", "to": "OTHER", "lines": [{"sku": "TEA", "quantity": 3}]})).await;
+    server
+        .post("/v1/transfers", json!({"from": "MAIN", "to": "OTHER", "lines": [{"sku": "TEA", "quantity": 3}]}))
+        .await;
     let transfer = server.list("/v1/transfers").await[0]["id"].as_str().unwrap().to_owned();
     server.post(&format!("/v1/transfers/{transfer}/ship"), json!({})).await.expect(200);
     in_use().await;

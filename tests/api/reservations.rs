@@ -12,7 +12,8 @@ fn path(reservation: &Value) -> String {
 async fn a_hold_takes_from_what_is_available_until_it_is_released() {
     let server = Server::start().await;
     server.shop(&[("TEA", 10)]).await;
-    let body = json!({"lines": [{"sku": "TEA", "quantity": 4}], "ttl_seconds": 60, "owner": "cart-1", "reference": "R-1"});
+    let body =
+        json!({"lines": [{"sku": "TEA", "quantity": 4}], "ttl_seconds": 60, "owner": "cart-1", "reference": "R-1"});
     let created = server.post("/v1/reservations", body).await;
     let address = created.header("location").unwrap().to_owned();
     let held = created.expect(201);
@@ -81,7 +82,8 @@ async fn what_has_expired_is_free_at_once_swept_or_not() {
     assert_eq!(server.get("/v1/stock/TEA/explain").await.expect(200)["holds"], json!([]));
     server.delete(&path(&held)).await.refused(409, "reservation-ended");
     server.post(&format!("{}/extend", path(&held)), json!({"ttl_seconds": 60})).await.refused(409, "reservation-ended");
-    let refused = server.post("/v1/orders", json!({"reservation_id": held["id"]})).await.refused(409, "reservation-ended");
+    let refused =
+        server.post("/v1/orders", json!({"reservation_id": held["id"]})).await.refused(409, "reservation-ended");
     assert_eq!(refused["reservation_status"], "expired");
 
     // The sale that needs it takes it: as a hold, as an order, and out of the warehouse.
@@ -170,7 +172,8 @@ async fn a_shortage_says_what_else_could_be_had() {
     server.post("/v1/products", body).await.expect(201);
     server.stock("TEA", "MAIN", 2).await;
     let held = server.hold("TEA", 1, 900).await;
-    let lines = json!([{"sku": "TEA", "quantity": 2}, {"sku": "WHITE", "quantity": 1}, {"sku": "BLACK", "quantity": 1}]);
+    let lines =
+        json!([{"sku": "TEA", "quantity": 2}, {"sku": "WHITE", "quantity": 1}, {"sku": "BLACK", "quantity": 1}]);
     for address in ["/v1/reservations", "/v1/orders"] {
         let problem = server.post(address, json!({"lines": lines})).await.refused(409, "insufficient-stock");
         let substitutes = json!([{"sku": "WHITE", "available": 9}, {"sku": "GREEN", "available": 4}]);
@@ -268,7 +271,10 @@ async fn a_hold_may_promise_what_is_not_there_yet() {
     assert_eq!(held["lines"][0]["backordered"], 2);
     assert_eq!(held["lines"][0]["allocations"], json!([{"warehouse": "MAIN", "quantity": 2}]));
     let stock = server.get("/v1/stock/TEA").await.expect(200);
-    assert_eq!((&stock["available"], &stock["backordered"], &stock["state"]), (&json!(0), &json!(2), &json!("backorder")));
+    assert_eq!(
+        (&stock["available"], &stock["backordered"], &stock["state"]),
+        (&json!(0), &json!(2), &json!("backorder"))
+    );
     let short = json!({"lines": [{"sku": "TEA", "quantity": 4}]});
     server.post("/v1/reservations", short).await.refused(409, "insufficient-stock");
     server.hold("TEA", 3, 900).await;

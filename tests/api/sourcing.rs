@@ -102,7 +102,8 @@ async fn fewest_shipments_looks_at_all_lines_together() {
     for (sku, code, quantity) in [("TEA", "HOME", 5), ("MUG", "SOUTH", 5), ("TEA", "NORTH", 3), ("MUG", "NORTH", 3)] {
         server.stock(sku, code, quantity).await;
     }
-    let both = |tea: i64, mug: i64| json!({"lines": [{"sku": "TEA", "quantity": tea}, {"sku": "MUG", "quantity": mug}]});
+    let both =
+        |tea: i64, mug: i64| json!({"lines": [{"sku": "TEA", "quantity": tea}, {"sku": "MUG", "quantity": mug}]});
     rules(&server, &["fewest_shipments", "warehouse_priority"]).await;
     assert_eq!(sources(&server, both(3, 3)).await, ["NORTH 3", "NORTH 3"]);
     assert_eq!(sources(&server, both(4, 4)).await, ["HOME 4", "SOUTH 4"]);

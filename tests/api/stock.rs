@@ -23,9 +23,17 @@ async fn a_change_books_a_movement_and_changes_the_level() {
     assert_eq!((&booked["level"]["on_hand"], &booked["level"]["available"]), (&json!(20), &json!(20)));
 
     let places = [
-        ("opening_stock", 1, "supplier"), ("returned", 1, "customer"), ("found", 1, "adjustment"),
-        ("recount", -1, "adjustment"), ("damaged", -1, "scrap"), ("expired", -1, "scrap"), ("lost", -1, "adjustment"),
-        ("stolen", -1, "adjustment"), ("sample", -1, "adjustment"), ("correction", 1, "adjustment"), ("other", 1, "adjustment"),
+        ("opening_stock", 1, "supplier"),
+        ("returned", 1, "customer"),
+        ("found", 1, "adjustment"),
+        ("recount", -1, "adjustment"),
+        ("damaged", -1, "scrap"),
+        ("expired", -1, "scrap"),
+        ("lost", -1, "adjustment"),
+        ("stolen", -1, "adjustment"),
+        ("sample", -1, "adjustment"),
+        ("correction", 1, "adjustment"),
+        ("other", 1, "adjustment"),
     ];
     for (reason, change, place) in places {
         let body = json!({"sku": "TEA", "warehouse": "MAIN", "change": change, "reason": reason});
@@ -43,9 +51,7 @@ async fn a_change_books_a_movement_and_changes_the_level() {
 async fn stock_is_set_only_by_who_knows_what_was_there() {
     let server = Server::start().await;
     server.shop(&[("TEA", 10)]).await;
-    let set = |set_to: i64, expected: i64| {
-        json!({"sku": "TEA", "warehouse": "MAIN", "set_to": set_to, "expected_on_hand": expected, "reason": "recount"})
-    };
+    let set = |set_to: i64, expected: i64| json!({"sku": "TEA", "warehouse": "MAIN", "set_to": set_to, "expected_on_hand": expected, "reason": "recount"});
     let stale = server.post("/v1/stock/adjustments", set(12, 9)).await.refused(409, "stale-quantity");
     assert_eq!((&stale["expected_on_hand"], &stale["on_hand"]), (&json!(9), &json!(10)));
     let booked = server.post("/v1/stock/adjustments", set(7, 10)).await.expect(201);
@@ -94,7 +100,8 @@ async fn only_good_stock_is_for_sale() {
     let server = Server::start().await;
     server.shop(&[("TEA", 10)]).await;
     let change = |quantity: i64, from: &str, to: &str| {
-        let body = json!({"sku": "TEA", "warehouse": "MAIN", "quantity": quantity, "from": from, "to": to, "note": "torn"});
+        let body =
+            json!({"sku": "TEA", "warehouse": "MAIN", "quantity": quantity, "from": from, "to": to, "note": "torn"});
         server.request(reqwest::Method::POST, "/v1/stock/condition-changes").json(&body)
     };
     let booked = crate::harness::send(change(3, "good", "damaged")).await.expect(201);
@@ -114,7 +121,10 @@ async fn only_good_stock_is_for_sale() {
     let body = json!({"sku": "TEA", "warehouse": "MAIN", "set_to": 0, "expected_on_hand": 1, "reason": "recount", "condition": "damaged"});
     let level = server.post("/v1/stock/adjustments", body).await.expect(201)["level"].clone();
     assert_eq!((&level["on_hand"], &level["available"]), (&json!(7), &json!(5)));
-    server.post("/v1/reservations", json!({"lines": [{"sku": "TEA", "quantity": 6}]})).await.refused(409, "insufficient-stock");
+    server
+        .post("/v1/reservations", json!({"lines": [{"sku": "TEA", "quantity": 6}]}))
+        .await
+        .refused(409, "insufficient-stock");
     server.assert_clean().await;
 }
 
@@ -182,7 +192,10 @@ async fn states_follow_from_stock_and_policy() {
     let states = || async {
         let skus = ["PLAIN", "BACK", "SOON", "NEVER", "OUT", "GONE"];
         let found = server.post("/v1/stock/query", json!({"skus": skus})).await.expect(200);
-        each(found["items"].as_array().unwrap(), "state").iter().map(|s| s.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        each(found["items"].as_array().unwrap(), "state")
+            .iter()
+            .map(|s| s.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(states().await, ["out_of_stock", "backorder", "pre_order", "out_of_stock", "backorder", "discontinued"]);
     for sku in ["PLAIN", "BACK", "SOON", "OUT", "GONE"] {
@@ -197,10 +210,16 @@ async fn states_follow_from_stock_and_policy() {
     for sku in ["BACK", "SOON", "GONE"] {
         server.post("/v1/orders", one(sku)).await.refused(409, "insufficient-stock");
     }
-    assert_eq!(states().await, ["in_stock", "out_of_stock", "out_of_stock", "out_of_stock", "in_stock", "discontinued"]);
+    assert_eq!(
+        states().await,
+        ["in_stock", "out_of_stock", "out_of_stock", "out_of_stock", "in_stock", "discontinued"]
+    );
     let told = server.events("stock.state_changed").await;
     let last = |sku: &str| told.iter().rev().find(|e| e["data"]["sku"] == sku).unwrap()["data"]["after"].clone();
-    assert_eq!((last("BACK"), last("SOON"), last("GONE")), (json!("out_of_stock"), json!("out_of_stock"), json!("discontinued")));
+    assert_eq!(
+        (last("BACK"), last("SOON"), last("GONE")),
+        (json!("out_of_stock"), json!("out_of_stock"), json!("discontinued"))
+    );
     server.assert_clean().await;
 }
 
@@ -264,7 +283,10 @@ async fn stock_in_an_inactive_warehouse_is_not_for_sale() {
     let held = server.hold("TEA", 2, 900).await;
     server.patch("/v1/warehouses/MAIN", json!({"active": false})).await.expect(200);
     let stock = server.get("/v1/stock/TEA").await.expect(200);
-    assert_eq!((&stock["on_hand"], &stock["available"], &stock["state"]), (&json!(5), &json!(0), &json!("out_of_stock")));
+    assert_eq!(
+        (&stock["on_hand"], &stock["available"], &stock["state"]),
+        (&json!(5), &json!(0), &json!("out_of_stock"))
+    );
     let line = |more: Value| json!({"lines": [more]});
     server.post("/v1/orders", line(json!({"sku": "TEA", "quantity": 1}))).await.refused(409, "insufficient-stock");
     let pinned = line(json!({"sku": "TEA", "quantity": 1, "warehouse": "MAIN"}));

@@ -19,7 +19,8 @@ async fn a_warehouse_is_created_read_changed_and_deleted() {
 
     server.post("/v1/warehouses", body).await.refused(409, "already-exists");
 
-    let patch = json!({"priority": 5, "time_zone": "Europe/London", "address": {"city": null, "line1": "12 Dock Road"}});
+    let patch =
+        json!({"priority": 5, "time_zone": "Europe/London", "address": {"city": null, "line1": "12 Dock Road"}});
     let changed = server.patch("/v1/warehouses/LONDON", patch).await.expect(200);
     assert_eq!(changed["priority"], 5);
     assert_eq!(changed["time_zone"], "Europe/London");
@@ -72,7 +73,8 @@ async fn a_channel_is_created_read_changed_and_deleted() {
     let server = Server::start().await;
     server.warehouse("A").await;
     server.warehouse("B").await;
-    let body = json!({"code": "web", "name": "Web shop", "warehouses": [{"warehouse": "B", "buffer": 2}, {"warehouse": "A"}]});
+    let body =
+        json!({"code": "web", "name": "Web shop", "warehouses": [{"warehouse": "B", "buffer": 2}, {"warehouse": "A"}]});
     let created = server.post("/v1/channels", body.clone()).await;
     assert_eq!(created.header("location"), Some("/v1/channels/web"));
     let created = created.expect(201);
@@ -109,7 +111,8 @@ async fn every_fault_of_a_channel_is_named() {
     });
     let expected = ["/sourcing/1 repeated", "/warehouses/1/warehouse unknown", "/warehouses/2/warehouse repeated"];
     server.post("/v1/channels", body).await.invalid(&expected);
-    let body = json!({"code": "A B", "name": "", "priority": 1001, "address": {"latitude": 91, "country": "gb"}, "x": 1});
+    let body =
+        json!({"code": "A B", "name": "", "priority": 1001, "address": {"latitude": 91, "country": "gb"}, "x": 1});
     let expected = [
         "/code pattern",
         "/name min_length",
