@@ -15,7 +15,7 @@ use reqwest::{Method, Url, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use self::error::{Error, chain};
+pub use self::error::Error;
 use self::patience::{Again, Patience};
 pub use self::problem::Batch;
 use self::problem::Problem;
