@@ -36,6 +36,7 @@ CREATE TABLE inventory.products (
 CREATE INDEX products_search   ON inventory.products USING gin (search);
 CREATE INDEX products_category ON inventory.products (category, sku);
 CREATE INDEX products_parent   ON inventory.products (parent, sku) WHERE parent IS NOT NULL;
+CREATE INDEX products_waiting  ON inventory.products (sku) WHERE backordered_ordered > 0;
 CREATE INDEX products_tracking ON inventory.products (tracking, sku) WHERE tracking <> 'none';
 
 CREATE TABLE inventory.barcodes (
@@ -86,7 +87,7 @@ CREATE TABLE inventory.movements (
     CHECK (to_place   IN ('good', 'damaged', 'quality_control', 'quarantined', 'supplier', 'customer', 'adjustment', 'scrap', 'in_transit', 'production')),
     CHECK ((from_warehouse IS NOT NULL) = (from_place IN ('good', 'damaged', 'quality_control', 'quarantined'))),
     CHECK ((to_warehouse   IS NOT NULL) = (to_place   IN ('good', 'damaged', 'quality_control', 'quarantined'))),
-    CHECK (from_place <> to_place OR from_warehouse <> to_warehouse)
+    CHECK (from_place <> to_place OR from_warehouse IS DISTINCT FROM to_warehouse)
 );
 CREATE INDEX movements_sku            ON inventory.movements (sku, id);
 CREATE INDEX movements_from_warehouse ON inventory.movements (from_warehouse, id) WHERE from_warehouse IS NOT NULL;
@@ -138,4 +139,5 @@ CREATE TABLE inventory.backorders (
     seq           bigint      GENERATED ALWAYS AS IDENTITY
 );
 CREATE INDEX backorders_queue ON inventory.backorders (sku, placed_at, seq);
-CREATE INDEX backorders_order ON inventory.backorders (order_id);
+CREATE INDEX backorders_order     ON inventory.backorders (order_id);
+CREATE INDEX backorders_warehouse ON inventory.backorders (warehouse) WHERE warehouse IS NOT NULL;

@@ -19,5 +19,6 @@ CREATE TABLE reservations.reservations (
 ) WITH (fillfactor = 85);
 CREATE INDEX reservations_due    ON reservations.reservations (expires_at) WHERE status = 'active';
 CREATE INDEX reservations_owner  ON reservations.reservations (owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX reservations_live   ON reservations.reservations (owner, expires_at) WHERE status = 'active' AND owner IS NOT NULL;
 CREATE INDEX reservations_status ON reservations.reservations (status, id);
 CREATE INDEX reservations_skus   ON reservations.reservations USING gin (skus);

@@ -99,6 +99,11 @@ impl App {
             let reservations = reservations.clone();
             async move { reservations.expire_due().await }
         });
+        let inventory = self.inventory.clone();
+        workers.every("backlog", Duration::from_secs(1), shutdown.clone(), move || {
+            let inventory = inventory.clone();
+            async move { inventory.serve_after_change().await }
+        });
         let db = self.db.clone();
         let hours = config.idempotency_hours;
         workers.every("idempotency", Duration::from_secs(60), shutdown.clone(), move || {

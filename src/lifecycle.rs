@@ -1,8 +1,10 @@
 //! Starting and stopping: the signal everything listens to, and the loops that run until it comes.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -63,10 +65,12 @@ impl Workers {
     {
         self.tasks.spawn(async move {
             while !shutdown.has_started() {
-                match work().await {
-                    Ok(true) => continue,
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(worker = name, %error, "turn failed; trying again"),
+                match AssertUnwindSafe(work()).catch_unwind().await {
+                    Ok(Ok(true)) => continue,
+                    Ok(Ok(false)) => {}
+                    Ok(Err(error)) => tracing::warn!(worker = name, %error, "turn failed; trying again"),
+                    // A bug, logged where it happened; it must not end the work for good.
+                    Err(_) => tracing::error!(worker = name, "turn panicked; trying again"),
                 }
                 tokio::select! {
                     () = shutdown.started() => {}

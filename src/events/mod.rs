@@ -102,8 +102,8 @@ impl Events {
 
     /// Up to `limit` events after position `after`, of these types or of all.
     async fn read(&self, after: i64, limit: i64, types: Option<&[String]>) -> sqlx::Result<(Vec<PublishedEvent>, i64)> {
+        let horizon = self.horizon_now().await?;
         let mut conn = self.db.conn().await?;
-        let horizon = self.horizon_now(&mut conn).await?;
         let items = repo::read(&mut conn, after, horizon, limit, types).await?;
         let full = i64::try_from(items.len()).is_ok_and(|n| n == limit);
         let position = match items.last() {
@@ -114,13 +114,15 @@ impl Events {
     }
 
     /// The horizon, as far as it can be brought within [`PATIENCE`].
-    async fn horizon_now(&self, conn: &mut PgConnection) -> sqlx::Result<i64> {
+    async fn horizon_now(&self) -> sqlx::Result<i64> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        // One reader looks for all: the others wait here, without holding a connection.
         let mut horizon = self.horizon.lock().await;
-        let (drawn, marker) = repo::last_drawn(conn).await?;
+        let mut conn = self.db.conn().await?;
+        let (drawn, marker) = repo::last_drawn(&mut conn).await?;
         horizon.observe(drawn, marker);
         loop {
-            let final_at = horizon.advance(repo::oldest_in_flight(conn).await?);
+            let final_at = horizon.advance(repo::oldest_in_flight(&mut conn).await?);
             if final_at >= drawn || tokio::time::Instant::now() >= deadline {
                 return Ok(final_at);
             }

@@ -8,6 +8,7 @@
 //! Products by sku, then holds, then the caller's own rows (a reservation), then allocations and
 //! backorders. An order's row comes before all of these. Warehouses are share-locked before products.
 
+mod backlog;
 mod claims;
 mod error;
 mod events;
@@ -19,15 +20,18 @@ mod repo;
 mod self_check;
 mod stock;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::platform::db::Db;
 use crate::warehouses::{Occupancy, Warehouses};
 
-pub use claims::{Allocate, Held, HoldRequest};
+pub use claims::{Allocate, Held, HoldRequest, Wish};
 pub use error::Error;
 pub use http::router;
 pub use model::place::Condition;
@@ -43,34 +47,58 @@ use model::book::Book;
 pub struct Inventory {
     db: Db,
     warehouses: Warehouses,
+    /// The version of the directory under which every order that waits was last looked at
+    served_version: Arc<AtomicI64>,
 }
 
 type Result<T> = std::result::Result<T, Error>;
 
 impl Inventory {
     pub fn new(db: Db, warehouses: Warehouses) -> Self {
-        Self { db, warehouses }
+        Self { db, warehouses, served_version: Arc::default() }
     }
 
-    /// Locks these products, in the order of their sku, and reads what is known of them.
+    /// Locks these products, in the order of their sku, and reads what is known of them. Holds that have
+    /// expired are given up first: swept or not, they never count.
     async fn open(&self, conn: &mut PgConnection, mut skus: Vec<String>) -> Result<Book> {
         skus.sort_unstable();
         skus.dedup();
+        let items = repo::book::lock(conn, &skus).await?;
+        let expired = repo::claims::delete_expired(conn, &skus).await?;
+        // Only now: who waited for the lock must not go by what was true before.
         let directory = self.warehouses.directory(conn).await?;
-        Ok(repo::book::open(conn, directory, &skus).await?)
+        let mut book = repo::book::read(conn, directory, items).await?;
+        for hold in &expired {
+            book.unreserve(&hold.sku, &hold.sourced);
+        }
+        Ok(book)
     }
 
-    /// Serves orders that wait with stock that became free, then writes all that changed. Returns the
-    /// ids of the movements booked, in order.
-    async fn close(&self, conn: &mut PgConnection, mut book: Book, actor: Uuid) -> Result<Vec<Uuid>> {
-        let mut events = self.serve_backorders(conn, &mut book).await?;
+    /// Serves orders that wait with stock that became free, then writes all that changed.
+    async fn close(&self, conn: &mut PgConnection, mut book: Book, actor: Uuid) -> Result<Closed> {
+        let served = self.serve_backorders(conn, &mut book).await?;
         repo::book::write_levels(conn, &book).await?;
         repo::book::write_counters(conn, &book).await?;
         let movements = repo::book::write_movements(conn, &book.take_movements(), actor).await?;
-        events.extend(events::of_book(&book));
-        Events::publish_in_tx(conn, &events).await?;
-        Ok(movements)
+        Events::publish_in_tx(conn, &events::of_book(&book)).await?;
+        Ok(Closed { movements, served })
     }
+
+    /// The same, and publishes at once which orders were served.
+    async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<Vec<Uuid>> {
+        let closed = self.close(conn, book, actor).await?;
+        Events::publish_in_tx(conn, &closed.served).await?;
+        Ok(closed.movements)
+    }
+}
+
+/// What closing a book brought about.
+struct Closed {
+    /// The movements booked, in order
+    movements: Vec<Uuid>,
+    /// News of orders that waited and were served. They are not published yet: an order that is just
+    /// being placed comes first
+    served: Vec<Event>,
 }
 
 /// A warehouse may go when it has nothing and expects nothing.
@@ -83,6 +111,9 @@ impl Occupancy for Inventory {
         Box::pin(async move {
             if let Some(sku) = repo::levels::any_used(conn, warehouse).await? {
                 return Ok(Some(format!("it still holds or expects stock, for instance of {sku}")));
+            }
+            if let Some(sku) = repo::levels::any_awaited(conn, warehouse).await? {
+                return Ok(Some(format!("orders wait for stock of this warehouse alone, for instance of {sku}")));
             }
             repo::levels::delete_of_warehouse(conn, warehouse).await?;
             Ok(None)

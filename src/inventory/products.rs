@@ -103,7 +103,7 @@ impl Inventory {
         book.set_policy(sku, fields.availability.policy());
         repo::products::update(conn, fields).await?;
         replace_barcodes(conn, fields).await?;
-        self.close(conn, book, SERVER).await?;
+        self.close_and_tell(conn, book, SERVER).await?;
         let updated = self.get_product_in_tx(conn, sku).await?;
         Events::publish_in_tx(conn, &[events::product("product.updated", &updated)]).await?;
         Ok(updated)
@@ -113,6 +113,9 @@ impl Inventory {
     /// ledger keeps naming it, and so may other products as their substitute: it is no longer offered.
     pub(super) async fn delete_product_in_tx(&self, conn: &mut PgConnection, sku: &str) -> Result<()> {
         repo::products::lock_for_delete(conn, sku).await?;
+        // Opening and closing gives up holds that have expired: they do not count.
+        let book = self.open(conn, vec![sku.to_owned()]).await?;
+        self.close_and_tell(conn, book, SERVER).await?;
         if let Some(detail) = in_use(&repo::products::usage(conn, sku).await?) {
             return Err(Error::InUse(detail));
         }

@@ -17,17 +17,17 @@ use crate::platform::page::{Page, PageRequest};
 use crate::warehouses::{Directory, Scope};
 
 impl Inventory {
-    /// The stock of these products: over all warehouses, or as a channel sees it. Products that do not exist are left out.
+    /// The stock of these products: over all warehouses, or as a channel sees it. An item for each that exists, as often as it is named.
     pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>) -> Result<Vec<StockView>> {
         let mut conn = self.db.conn().await?;
         let directory = self.warehouses.directory(&mut conn).await?;
         let scope = channel.map(|code| directory.scope(Some(code)).ok_or_else(|| Error::NoChannel(code.to_owned())));
         let scope = scope.transpose()?;
-        let (now, mut products) = repo::levels::read(&mut conn, skus).await?;
+        let (now, products) = repo::levels::read(&mut conn, skus).await?;
         let today = now.0.date_naive();
         let views = skus.iter().filter_map(|sku| {
-            let product = products.remove(sku)?;
-            Some(view(&directory, scope.as_ref(), sku, &product, today))
+            let product = products.get(sku)?;
+            Some(view(&directory, scope.as_ref(), sku, product, today))
         });
         Ok(views.collect())
     }
@@ -67,9 +67,16 @@ impl Inventory {
         self.level(&mut *self.db.conn().await?, sku, warehouse).await
     }
 
-    /// Keeps everybody else from changing the stock of a product until the transaction ends.
-    pub(super) async fn lock_in_tx(&self, conn: &mut PgConnection, sku: &str) -> Result<()> {
-        Ok(repo::products::lock(conn, sku).await?)
+    /// Keeps everybody else from changing the level until the transaction ends, and reads it.
+    pub(super) async fn lock_level_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        sku: &str,
+        warehouse: &str,
+    ) -> Result<LevelView> {
+        self.warehouses.pin_in_tx(conn, &[warehouse]).await?;
+        repo::products::lock(conn, sku).await?;
+        self.level(conn, sku, warehouse).await
     }
 
     pub(super) async fn movements(&self, filter: &Filter, page: PageRequest<Uuid>) -> Result<Page<MovementView>> {

@@ -85,7 +85,7 @@ impl Inventory {
                 Ok(moved.then(|| booked - 1))
             })
             .collect();
-        let movements = self.close(conn, book, actor).await?;
+        let movements = self.close_and_tell(conn, book, actor).await?;
         let touched: Vec<(&str, &str)> =
             adjustments.iter().map(|a| (a.sku.0.as_str(), a.warehouse.0.as_str())).collect();
         self.booked(conn, &movements, &touched, outcomes).await
@@ -111,13 +111,13 @@ impl Inventory {
         let mut movement = NewMovement::new(sku, change.quantity.0, from, to, "condition_change");
         movement.note.clone_from(&change.note);
         book.move_stock(movement)?;
-        let movements = self.close(conn, book, actor).await?;
+        let movements = self.close_and_tell(conn, book, actor).await?;
         let outcomes = vec![Ok(Some(0))];
         let mut booked = self.booked(conn, &movements, &[(sku, code)], outcomes).await?;
         booked.pop().expect("one was asked for")
     }
 
-    /// Sets what is kept back, and when stock counts as low.
+    /// Sets what is kept back, and when stock counts as low, of a level that is locked.
     pub(super) async fn set_level_in_tx(
         &self,
         conn: &mut PgConnection,
@@ -126,14 +126,10 @@ impl Inventory {
         safety_stock: i64,
         reorder_point: i64,
     ) -> Result<()> {
-        let missing = self.warehouses.pin_in_tx(conn, &[code]).await?;
         let mut book = self.open(conn, vec![sku.to_owned()]).await?;
-        if book.item(sku).is_none() || !missing.is_empty() {
-            return Err(Error::NoLevel { sku: sku.to_owned(), warehouse: code.to_owned() });
-        }
         book.set_safety_stock(sku, code, safety_stock);
         book.set_reorder_point(sku, code, reorder_point);
-        self.close(conn, book, super::SERVER).await?;
+        self.close_and_tell(conn, book, super::SERVER).await?;
         Ok(())
     }
 
@@ -160,7 +156,7 @@ impl Inventory {
                 NewMovement::new(&line.sku, line.quantity, Place::good(warehouse), Place::Customer, "shipped");
             book.move_stock(movement.for_reference("shipment", shipment).at(shipped_at))?;
         }
-        self.close(conn, book, actor).await?;
+        self.close_and_tell(conn, book, actor).await?;
         Ok(())
     }
 
@@ -199,7 +195,7 @@ impl Inventory {
             let movement = NewMovement::new(&line.sku, line.quantity, Place::Customer, to, "returned");
             book.move_stock(movement.for_reference("return", r#return).at(received_at))?;
         }
-        self.close(conn, book, actor).await?;
+        self.close_and_tell(conn, book, actor).await?;
         Ok(())
     }
 
@@ -227,7 +223,7 @@ impl Inventory {
         if !short.is_empty() {
             return Err(Error::Insufficient(short));
         }
-        self.close(conn, book, actor).await?;
+        self.close_and_tell(conn, book, actor).await?;
         Ok(())
     }
 
@@ -251,7 +247,7 @@ impl Inventory {
                 book.expect(&line.sku, to, -quantity);
             }
         }
-        self.close(conn, book, actor).await?;
+        self.close_and_tell(conn, book, actor).await?;
         Ok(())
     }
 
@@ -307,7 +303,7 @@ fn adjust(book: &mut Book, adjustment: &NewAdjustment, missing: &[String]) -> Re
     let mut movement = NewMovement::new(sku, change.abs(), from, to, adjustment.reason.as_str());
     movement.note.clone_from(&adjustment.note);
     movement.lot.clone_from(&adjustment.lot);
-    movement.effective_at = adjustment.effective_at;
+    movement.effective_at = adjustment.effective_at.map(|at| at.min(book.now));
     book.move_stock(movement)?;
     Ok(true)
 }
@@ -339,7 +335,7 @@ fn form_faults(adjustment: &NewAdjustment, now: Timestamp) -> Vec<Fault> {
             faults.push(Fault::new("/expected_on_hand", "exclusive", "this goes with set_to, not with change"));
         }
     }
-    if adjustment.effective_at.is_some_and(|at| at > now) {
+    if adjustment.effective_at.is_some_and(|at| at.is_after(now)) {
         faults.push(Fault::new("/effective_at", "future", "this is in the future"));
     }
     faults

@@ -1,6 +1,9 @@
 //! The self-check: every invariant, recomputed by the module that owns it, in one snapshot.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::inventory::Inventory;
@@ -30,15 +33,18 @@ pub struct SelfCheck {
     transfers: Transfers,
     reservations: Reservations,
     orders: Orders,
+    turn: Arc<Mutex<()>>,
 }
 
 impl SelfCheck {
     pub fn new(db: Db, inventory: Inventory, transfers: Transfers, reservations: Reservations, orders: Orders) -> Self {
-        Self { db, inventory, transfers, reservations, orders }
+        Self { db, inventory, transfers, reservations, orders, turn: Arc::default() }
     }
 
     pub async fn run(&self) -> Result<Report, Problem> {
-        let mut snapshot = self.db.snapshot().await?;
+        // It reads everything: once at a time is enough.
+        let _turn = self.turn.lock().await;
+        let mut snapshot = self.db.long_snapshot().await?;
         let mut differences = self.inventory.self_check(&mut snapshot).await?;
         let in_transit = self.transfers.in_transit(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_transit(&mut snapshot, &in_transit).await?);

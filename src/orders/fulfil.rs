@@ -87,7 +87,7 @@ impl Orders {
             status: ShipmentStatus::Shipped,
             carrier: new.carrier.clone(),
             tracking_number: new.tracking_number.clone(),
-            shipped_at: Some(new.shipped_at.unwrap_or(now)),
+            shipped_at: Some(new.shipped_at.unwrap_or(now).min(now)),
             delivered_at: None,
             lines,
         };
@@ -96,9 +96,9 @@ impl Orders {
         repo::insert_shipment(conn, &shipment, now).await?;
         let shipped: Vec<(Uuid, i64)> = goods.iter().map(|line| (line.order_line_id, line.quantity)).collect();
         repo::add_shipped(conn, &shipped).await?;
-        let order = self.refresh_in_tx(conn, order.id, None).await?;
-        let published = ["shipment.created", "shipment.shipped"].map(|kind| events::shipment(kind, &order, &shipment));
-        Events::publish_in_tx(conn, &published).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
+        let own = ["shipment.created", "shipment.shipped"].map(|kind| events::shipment(kind, &order, &shipment));
+        Events::publish_in_tx(conn, &own.into_iter().chain(completed).collect::<Vec<_>>()).await?;
         Ok(shipment)
     }
 
@@ -118,11 +118,12 @@ impl Orders {
         if found.status == ShipmentStatus::Delivered {
             return Ok(found.clone());
         }
-        let delivered_at = delivered_at.unwrap_or(now);
+        let delivered_at = delivered_at.unwrap_or(now).min(now);
         repo::set_delivered(conn, shipment, delivered_at).await?;
-        let order = self.refresh_in_tx(conn, order.id, None).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
         let delivered = order.shipments.iter().find(|s| s.id == shipment).ok_or(Error::NoShipment(shipment))?;
-        Events::publish_in_tx(conn, &[events::shipment("shipment.delivered", &order, delivered)]).await?;
+        let own = std::iter::once(events::shipment("shipment.delivered", &order, delivered));
+        Events::publish_in_tx(conn, &own.chain(completed).collect::<Vec<_>>()).await?;
         Ok(delivered.clone())
     }
 
@@ -142,7 +143,7 @@ impl Orders {
             id: id::new(),
             order_id: order.id,
             reason: new.reason.clone(),
-            received_at: new.received_at.unwrap_or(now),
+            received_at: new.received_at.unwrap_or(now).min(now),
             lines: plan_return(order, new)?,
         };
         // Inventory is told line by line of the request: its pointers are the caller's.
@@ -156,8 +157,9 @@ impl Orders {
         self.inventory.take_back_in_tx(conn, r#return.id, &goods, Some(r#return.received_at), actor).await?;
         repo::insert_return(conn, &r#return, now).await?;
         repo::add_returned(conn, &r#return.lines).await?;
-        let order = self.refresh_in_tx(conn, order.id, None).await?;
-        Events::publish_in_tx(conn, &[events::returned(&order, &r#return)]).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
+        let own = std::iter::once(events::returned(&order, &r#return));
+        Events::publish_in_tx(conn, &own.chain(completed).collect::<Vec<_>>()).await?;
         Ok(r#return)
     }
 }

@@ -19,8 +19,8 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::events::Events;
-use crate::inventory::{Allocate, Claim, Demand, Inventory};
+use crate::events::{Event, Events};
+use crate::inventory::{Allocate, Claim, Demand, Inventory, Wish};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
@@ -69,23 +69,27 @@ impl Orders {
         let lines = self.draft_lines(conn, new, reservation.as_ref()).await?;
         let channel = new.channel.as_ref().map(|code| code.0.clone());
         let channel = channel.or_else(|| reservation.as_ref().and_then(|r| r.channel.clone()));
-        let placed_at = new.placed_at.unwrap_or(now);
+        let placed_at = new.placed_at.unwrap_or(now).min(now);
         let allocate = Allocate {
             order_id: id::new(),
-            lines: lines.iter().map(|line| (line.id, line.demand.clone())).collect(),
-            channel: channel.clone(),
-            ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
+            lines: lines.iter().map(|line| line.id).collect(),
+            wish: Wish {
+                demands: lines.iter().map(|line| line.demand.clone()).collect(),
+                channel: channel.clone(),
+                ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
+            },
             placed_at,
         };
-        match &reservation {
+        let news = match &reservation {
             Some(reservation) => self.reservations.commit_in_tx(conn, reservation.id, &allocate).await?,
             None => self.inventory.allocate_in_tx(conn, &allocate).await?,
-        }
+        };
         repo::insert(conn, allocate.order_id, new, channel.as_deref(), placed_at, now).await?;
         let written: Vec<&DraftLine> = lines.iter().filter(|line| line.demand.quantity > 0).collect();
         repo::insert_lines(conn, allocate.order_id, &written).await?;
         let order = self.get_in_tx(conn, allocate.order_id).await?;
-        Events::publish_in_tx(conn, &[events::of("order.placed", &order)]).await?;
+        let placed = std::iter::once(events::of("order.placed", &order));
+        Events::publish_in_tx(conn, &placed.chain(news).collect::<Vec<_>>()).await?;
         Ok(order)
     }
 
@@ -98,7 +102,7 @@ impl Orders {
             other => other.into(),
         })?;
         let asked = new.channel.as_ref().map(|code| &code.0);
-        if asked.is_some() && asked != reservation.channel.as_ref() {
+        if asked.is_some() && reservation.channel.is_some() && asked != reservation.channel.as_ref() {
             let detail = "the reservation was made through another channel";
             return Err(Error::Invalid(vec![Fault::new("/channel", "differs", detail)]));
         }
@@ -126,7 +130,7 @@ impl Orders {
     }
 
     async fn list(&self, filter: &Filter, page: PageRequest<Uuid>) -> Result<Page<Order>> {
-        let mut conn = self.db.conn().await?;
+        let mut conn = self.db.snapshot().await?;
         let records = repo::list(&mut conn, filter, page.after, page.fetch()).await?;
         let Page { items, next_cursor } = page.page(records, |record| record.id);
         Ok(Page { items: self.assemble(&mut conn, items).await?, next_cursor })
@@ -134,7 +138,8 @@ impl Orders {
 
     /// By id or number.
     async fn get(&self, id_or_number: &str) -> Result<Order> {
-        let mut conn = self.db.conn().await?;
+        // In one moment: an order that is being shipped must not be seen in halves.
+        let mut conn = self.db.snapshot().await?;
         let id = self.resolve(&mut conn, id_or_number).await?;
         self.get_in_tx(&mut conn, id).await
     }
@@ -176,7 +181,7 @@ impl Orders {
 
     /// Cancels what is not shipped yet. An order that is cancelled already stays so.
     async fn cancel_in_tx(&self, conn: &mut PgConnection, order: &Order, reason: Option<&str>) -> Result<Order> {
-        if order.status == OrderStatus::Cancelled {
+        if order.open() == 0 && order.lines.iter().any(|line| line.cancelled > 0) {
             return Ok(order.clone());
         }
         if order.open() == 0 {
@@ -186,25 +191,31 @@ impl Orders {
         let cancelled: Vec<(Uuid, i64)> =
             freed.iter().map(|claim| (claim.order_line_id, claim.sourced.quantity())).collect();
         repo::add_cancelled(conn, &cancelled).await?;
-        let order = self.refresh_in_tx(conn, order.id, reason).await?;
-        Events::publish_in_tx(conn, &[events::of("order.cancelled", &order)]).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.id, reason).await?;
+        let cancelled = std::iter::once(events::of("order.cancelled", &order));
+        Events::publish_in_tx(conn, &cancelled.chain(completed).collect::<Vec<_>>()).await?;
         Ok(order)
     }
 
-    /// Derives the statuses anew from the lines and shipments, and publishes completion.
-    async fn refresh_in_tx(&self, conn: &mut PgConnection, id: Uuid, cancel_reason: Option<&str>) -> Result<Order> {
+    /// Derives the statuses anew from the lines and shipments. If that completed the order, the news of it
+    /// is returned too, to be published after that of its cause.
+    async fn refresh_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        id: Uuid,
+        cancel_reason: Option<&str>,
+    ) -> Result<(Order, Option<Event>)> {
         let before = self.get_in_tx(conn, id).await?;
         let (status, fulfilment) = (before.derived_status(), before.derived_fulfilment());
         repo::set_status(conn, id, status, fulfilment, cancel_reason).await?;
         let after = self.get_in_tx(conn, id).await?;
-        if before.status != OrderStatus::Completed && after.status == OrderStatus::Completed {
-            Events::publish_in_tx(conn, &[events::of("order.completed", &after)]).await?;
-        }
-        Ok(after)
+        let is_new = before.status != OrderStatus::Completed && after.status == OrderStatus::Completed;
+        let completed = is_new.then(|| events::of("order.completed", &after));
+        Ok((after, completed))
     }
 }
 
-/// Now, for calls that may name a moment of the past.
+/// Callers name moments of the past by clocks of their own, which may be ahead of the database's by a little.
 fn check_past(at: Option<Timestamp>, now: Timestamp, pointer: &str) -> Option<Fault> {
-    at.filter(|at| *at > now).map(|_| Fault::new(pointer, "future", "this is in the future"))
+    at.filter(|at| at.is_after(now)).map(|_| Fault::new(pointer, "future", "this is in the future"))
 }

@@ -14,7 +14,7 @@ impl Orders {
         Ok(repo::open_quantities(conn).await?)
     }
 
-    /// Lines against their shipments and returns, and orders that were made twice from one reservation.
+    /// Lines against their shipments and returns.
     pub async fn self_check(&self, conn: &mut PgConnection) -> Result<Vec<Difference>> {
         Ok(repo::lines_against_shipments(conn).await?)
     }

@@ -83,10 +83,7 @@ fn items_of(body: Value) -> Result<Vec<Value>, Problem> {
         return Err(Problem::fault("", "type", "a batch is an object with items"));
     };
     let items = members.remove("items");
-    let unknown = |name: &String| {
-        Fault::new(format!("/{}", schema::escape(name)), "unknown_field", "this field is not known here")
-    };
-    let mut faults: Vec<Fault> = members.keys().map(unknown).collect();
+    let mut faults: Vec<Fault> = members.keys().map(|name| schema::unknown_field("", name)).collect();
     let (code, detail) = match items {
         Some(Value::Array(items)) if (1..=MAX_ITEMS).contains(&items.len()) => {
             return if faults.is_empty() { Ok(items) } else { Err(Problem::validation(faults)) };

@@ -7,6 +7,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
+/// How far a caller's clock may be ahead of ours.
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Timestamp(pub DateTime<Utc>);
@@ -21,10 +24,9 @@ impl Timestamp {
         Self(self.0 + TimeDelta::seconds(seconds))
     }
 
-    /// Whole seconds from `earlier` to this, rounded up; 0 when it is not later.
-    pub fn seconds_since(self, earlier: Timestamp) -> i64 {
-        let millis = (self.0 - earlier.0).num_milliseconds().max(0);
-        millis / 1000 + i64::from(millis % 1000 > 0)
+    /// Later than `now` by more than clocks may differ.
+    pub fn is_after(self, now: Timestamp) -> bool {
+        self.0 > now.0 + MAX_SKEW
     }
 }
 

@@ -54,7 +54,12 @@ pub struct Patch<T> {
 impl<T: DeserializeOwned + serde::Serialize + ToSchema + Send + Sync + 'static> Input for Patch<T> {
     fn read(schemas: &schema::Schemas, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
         let patch = parse_json(headers, body)?;
-        let faults = schemas.faults(&Self::name(), &patch);
+        let Value::Object(members) = &patch else {
+            return Err(Problem::fault("", "type", "a merge patch is a JSON object"));
+        };
+        // What the members hold is checked when they are merged (`apply`): below the top, null removes.
+        let unknown = members.keys().filter(|name| !schemas.has_property(&T::name(), name));
+        let faults: Vec<Fault> = unknown.map(|name| schema::unknown_field("", name)).collect();
         if !faults.is_empty() {
             return Err(Problem::validation(faults));
         }
@@ -75,7 +80,7 @@ impl<T: DeserializeOwned + serde::Serialize + ToSchema> Patch<T> {
 impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::RefOr;
-        use utoipa::openapi::schema::{AdditionalProperties, OneOfBuilder, Schema, Type};
+        use utoipa::openapi::schema::{AdditionalProperties, OneOfBuilder, Schema, SchemaType, Type};
         let RefOr::T(Schema::Object(mut object)) = T::schema() else { panic!("patches are of plain objects") };
         object.required.clear();
         object.default = None;
@@ -91,6 +96,9 @@ impl<T: ToSchema> utoipa::PartialSchema for Patch<T> {
                     {
                         allow_null(entry);
                     }
+                }
+                RefOr::T(Schema::Array(inner)) => {
+                    inner.schema_type = SchemaType::Array(vec![Type::Array, Type::Null]);
                 }
                 RefOr::T(Schema::OneOf(_)) => {}
                 other => {
@@ -115,7 +123,9 @@ impl<T: ToSchema> ToSchema for Patch<T> {
         format!("{}Patch", T::name()).into()
     }
 
+    /// The whole's own schema goes into the document too: what a patch makes of it is checked against it.
     fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
     }
 }

@@ -67,7 +67,7 @@ kinds! {
     STALE_QUANTITY = "stale-quantity", CONFLICT, "The stock is not what you expected",
         "`expected_on_hand` differs from what is there: somebody changed it meanwhile. Read the level, decide again, and repeat the call.";
     RESERVATION_ENDED = "reservation-ended", CONFLICT, "The reservation has ended",
-        "It was committed, released, or has expired; `status` says which. Make a new reservation.";
+        "It was committed, released, or has expired; `reservation_status` says which. Make a new reservation.";
     TOO_MANY_HOLDS = "too-many-holds", CONFLICT, "The owner has too many live reservations",
         "Release or replace some of them, or wait until they expire.";
     IDEMPOTENCY_IN_PROGRESS = "idempotency-in-progress", CONFLICT, "The same request is still running",
@@ -87,6 +87,9 @@ kinds! {
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The server is not available right now",
         "The database is away, or the server is starting or stopping. Repeat the request after `Retry-After` seconds; with an Idempotency-Key that is always safe.";
 }
+
+/// Members that RFC 9457 and we give to every problem.
+const RESERVED: &[&str] = &["type", "title", "status", "detail", "instance", "errors"];
 
 /// A problem on its way to the caller.
 #[derive(Clone, Debug)]
@@ -147,6 +150,7 @@ impl Problem {
 
     /// Adds a member of its own to the problem document.
     pub fn with<T: Serialize>(mut self, name: &str, value: &T) -> Self {
+        debug_assert!(!RESERVED.contains(&name), "{name} is a member of every problem");
         let value = serde_json::to_value(value).expect("problem members are plain data");
         self.extra.insert(name.to_owned(), value);
         self
@@ -215,7 +219,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.log();
         let mut response = self.status().into_response();
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE || self.kind.slug == IDEMPOTENCY_IN_PROGRESS.slug {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
@@ -230,17 +234,17 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|e| e.code()).map(|c| c.into_owned()).unwrap_or_default();
         let lost_a_race = matches!(code.as_str(), "40001" | "40P01");
-        let away = matches!(
-            error,
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
-        ) || code.starts_with("08")
-            || code.starts_with("57P")
-            || code.starts_with("53")
-            || matches!(code.as_str(), "57014" | "55P03" | "25P03");
-        let mut problem = match (lost_a_race, away) {
-            (true, _) => Self::unavailable("the request lost against others too often; repeat it"),
-            (_, true) => Self::unavailable("the database is not available right now"),
-            _ => Self::new(&INTERNAL, "the server failed; its log has the cause"),
+        let busy = matches!(error, sqlx::Error::PoolTimedOut) || matches!(code.as_str(), "55P03" | "57014" | "25P03");
+        let away = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed)
+            || ["08", "57P", "53"].iter().any(|class| code.starts_with(class));
+        let mut problem = if lost_a_race {
+            Self::unavailable("the request lost against others too often; repeat it")
+        } else if busy {
+            Self::unavailable("too many requests are waiting for the same thing; repeat it in a moment")
+        } else if away {
+            Self::unavailable("the database is not available right now")
+        } else {
+            Self::new(&INTERNAL, "the server failed; its log has the cause")
         };
         problem.transient = lost_a_race;
         problem.cause = Some(Arc::new(error));

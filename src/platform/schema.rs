@@ -45,6 +45,11 @@ impl Schemas {
         faults_of(validator, value)
     }
 
+    /// Whether a `name` has such a member.
+    pub fn has_property(&self, name: &str, property: &str) -> bool {
+        self.components["schemas"][name]["properties"].get(property).is_some()
+    }
+
     /// A validator for the query parameters of one operation, as one object.
     pub fn query_validator(&self, parameters: &[Parameter]) -> Validator {
         let properties: serde_json::Map<_, _> =
@@ -90,16 +95,20 @@ fn explain(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
                 None => faults.push(Fault::new(pointer, "type", error.to_string())),
             }
         }
-        ValidationErrorKind::AdditionalProperties { unexpected } => faults.extend(unexpected.iter().map(|name| {
-            let pointer = format!("{pointer}/{}", escape(name));
-            Fault::new(pointer, "unknown_field", "this field is not known here")
-        })),
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            faults.extend(unexpected.iter().map(|name| unknown_field(&pointer, name)));
+        }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             faults.push(Fault::new(format!("{pointer}/{}", escape(name)), "required", "this field is required"));
         }
         kind => faults.push(Fault::new(pointer, &snake_case(kind.keyword()), error.to_string())),
     }
+}
+
+/// The fault of a member that nobody knows, of the object at `pointer`.
+pub fn unknown_field(pointer: &str, name: &str) -> Fault {
+    Fault::new(format!("{pointer}/{}", escape(name)), "unknown_field", "this field is not known here")
 }
 
 fn is_wrong_type_at(error: &ValidationError<'_>, pointer: &str) -> bool {

@@ -14,10 +14,12 @@ mod http;
 mod model;
 mod repo;
 
+use std::collections::HashSet;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Inventory};
 use crate::platform::db::Db;
 use crate::platform::id;
@@ -91,12 +93,16 @@ impl Reservations {
         let mut live = repo::lock_owners_and_count(conn, &owners).await?;
         let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replace).collect();
         let replaced = if replaced.is_empty() { Vec::new() } else { repo::find_many(conn, &replaced).await? };
+        let mut taken = HashSet::new();
         let refusals = requests.iter().map(|request| {
             if let Some(error) = request.refuse_replacing(&replaced) {
                 return Some(error);
             }
+            // One that is replaced makes room, if it is alive and nobody took its place yet.
+            let place = replaced.iter().find(|old| Some(old.id) == request.replace && old.status == Status::Active);
+            let makes_room = place.is_some_and(|old| taken.insert(old.id));
             let count = live.entry(request.owner.clone()?).or_default();
-            *count += i64::from(request.replace.is_none());
+            *count += i64::from(!makes_room);
             (*count > MAX_LIVE_PER_OWNER).then(|| Error::TooManyHolds(MAX_LIVE_PER_OWNER))
         });
         Ok(refusals.collect())
@@ -160,7 +166,7 @@ impl Reservations {
             Status::Active => {}
             ended => return Err(Error::Ended(ended)),
         }
-        self.inventory.release_in_tx(conn, &[id], false).await?;
+        self.inventory.release_in_tx(conn, &[id]).await?;
         match repo::end(conn, &[id], Status::Released).await?.pop() {
             Some(released) => Ok(Events::publish_in_tx(conn, &[events::of("reservation.released", &released)]).await?),
             None => match self.get_in_tx(conn, id).await?.ended_status() {
@@ -181,11 +187,13 @@ impl Reservations {
 
     /// Turns its holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`.
     /// Idempotent by the order: a reservation is committed once.
-    pub async fn commit_in_tx(&self, conn: &mut PgConnection, id: Uuid, order: &Allocate) -> Result<()> {
-        self.inventory.commit_hold_in_tx(conn, id, order).await?;
+    /// Returns news to publish once the order is.
+    pub async fn commit_in_tx(&self, conn: &mut PgConnection, id: Uuid, order: &Allocate) -> Result<Vec<Event>> {
+        let news = self.inventory.commit_hold_in_tx(conn, id, order).await?;
         match repo::commit(conn, id, order.order_id).await? {
             Some(committed) => {
-                Ok(Events::publish_in_tx(conn, &[events::of("reservation.committed", &committed)]).await?)
+                Events::publish_in_tx(conn, &[events::of("reservation.committed", &committed)]).await?;
+                Ok(news)
             }
             None => Err(Error::Ended(self.get_in_tx(conn, id).await?.ended_status())),
         }
@@ -198,13 +206,13 @@ impl Reservations {
         if due.is_empty() {
             return Ok(false);
         }
-        self.inventory.release_in_tx(&mut tx, &due, true).await?;
+        self.inventory.release_expired_in_tx(&mut tx, &due).await?;
         let expired = repo::end_expired(&mut tx, &due).await?;
         let published: Vec<_> = expired.iter().map(|r| events::of("reservation.expired", r)).collect();
         Events::publish_in_tx(&mut tx, &published).await?;
         tx.commit().await?;
         metrics::counter!("stockhold_reservations_expired_total").increment(expired.len() as u64);
-        Ok(i64::try_from(due.len()).is_ok_and(|n| n == SWEEP_STRETCH))
+        Ok(!expired.is_empty())
     }
 
     /// What the reservations that are alive hold, by (reservation, product).

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Error;
-use crate::inventory::{Demand, Held, HoldRequest, Sku, Sourced};
+use crate::inventory::{Demand, Held, HoldRequest, Sku, Sourced, Wish};
 use crate::platform::clock::Timestamp;
 use crate::platform::quantity::Quantity;
 use crate::warehouses::{Code, Location};
@@ -66,12 +66,15 @@ impl NewReservation {
             quantity: line.quantity.0,
             warehouse: line.warehouse.as_ref().map(|code| code.0.clone()),
         });
-        HoldRequest {
-            reservation_id,
+        let wish = Wish {
             demands: demands.collect(),
-            ttl_seconds: self.ttl_seconds,
             channel: self.channel.as_ref().map(|code| code.0.clone()),
             ship_to: self.ship_to.clone().unwrap_or_default(),
+        };
+        HoldRequest {
+            reservation_id,
+            wish,
+            ttl_seconds: self.ttl_seconds,
             allow_partial: self.allow_partial,
             replaces: self.replace,
         }
@@ -186,7 +189,7 @@ pub struct Reservation {
 
 impl Reservation {
     pub(super) fn new(id: Uuid, request: &NewReservation, held: &Held) -> Self {
-        let demands = request.hold(id).demands;
+        let demands = request.hold(id).wish.demands;
         Self {
             id,
             status: Status::Active,

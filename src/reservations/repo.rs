@@ -1,4 +1,7 @@
 //! Schema `reservations`. What still says active but is past its time reads as expired.
+//!
+//! Where an index is to find rows by their time, the clock stands in a subselect: it is read once, and the
+//! index can use it. Where a row's fate is decided, it is read for that row, after its lock was got.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +69,7 @@ pub(super) async fn lock_owners_and_count(
     .await?;
     let rows = sqlx::query!(
         r#"SELECT owner AS "owner!", count(*) AS "live!" FROM reservations.reservations
-           WHERE owner = ANY ($1) AND status = 'active' AND expires_at > clock_timestamp() GROUP BY owner"#,
+           WHERE owner = ANY ($1) AND status = 'active' AND expires_at > (SELECT clock_timestamp()) GROUP BY owner"#,
         owners
     )
     .fetch_all(conn)
@@ -208,11 +211,16 @@ pub(super) async fn commit(conn: &mut PgConnection, id: Uuid, order: Uuid) -> sq
     row.map(Reservation::try_from).transpose()
 }
 
-/// Some of those whose time is over, the longest over first.
+/// Some of those whose time is over, the longest over first: up to `limit`, and no more than a few
+/// thousand lines among them.
 pub(super) async fn due(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
-        "SELECT id FROM reservations.reservations WHERE status = 'active' AND expires_at <= clock_timestamp()
-         ORDER BY expires_at LIMIT $1",
+        r#"SELECT id AS "id!" FROM (
+               SELECT id, sum(jsonb_array_length(lines)) OVER (ORDER BY expires_at, id) - jsonb_array_length(lines) AS before
+               FROM (SELECT id, expires_at, lines FROM reservations.reservations
+                     WHERE status = 'active' AND expires_at <= (SELECT clock_timestamp())
+                     ORDER BY expires_at LIMIT $1) oldest
+           ) due WHERE before < 2000"#,
         limit
     )
     .fetch_all(conn)

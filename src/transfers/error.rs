@@ -12,7 +12,7 @@ pub enum Error {
     /// 404 `not-found`
     #[error("there is no transfer {0}")]
     NoTransfer(Uuid),
-    /// 409 `invalid-state`; the problem also has the member `status`
+    /// 409 `invalid-state`; the problem also has the member `transfer_status`
     #[error("the transfer is {}: only one that is {} can be {action}", .status.as_str(), .needed.as_str())]
     State { status: TransferStatus, needed: TransferStatus, action: &'static str },
     /// 409 `invalid-state`: a warehouse of a draft was deleted meanwhile
@@ -33,7 +33,9 @@ impl From<Error> for Problem {
         let detail = error.to_string();
         match error {
             Error::NoTransfer(_) => Problem::new(&problem::NOT_FOUND, detail),
-            Error::State { status, .. } => Problem::new(&problem::INVALID_STATE, detail).with("status", &status),
+            Error::State { status, .. } => {
+                Problem::new(&problem::INVALID_STATE, detail).with("transfer_status", &status)
+            }
             Error::WarehouseGone(_) => Problem::new(&problem::INVALID_STATE, detail),
             Error::Invalid(faults) => Problem::validation(faults),
             Error::Inventory(cause) => cause.into(),

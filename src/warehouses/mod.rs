@@ -4,6 +4,7 @@
 //! version, read once per transaction.
 
 mod error;
+mod events;
 mod http;
 mod model;
 mod repo;
@@ -13,6 +14,7 @@ use std::sync::{Arc, RwLock};
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
 
+use crate::events::Events;
 use crate::platform::db::Db;
 use crate::platform::page::{Page, PageRequest, TextKey};
 
@@ -38,6 +40,9 @@ pub struct Warehouses {
     db: Db,
     directory: Arc<RwLock<Option<Arc<Directory>>>>,
 }
+
+use events::Gone;
+use model::DEFAULT_TIME_ZONE;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -85,12 +90,12 @@ impl Warehouses {
     }
 
     async fn create_in_tx(&self, conn: &mut PgConnection, new: &NewWarehouse) -> Result<Warehouse> {
-        new.validate()?;
+        self.check_warehouse(conn, new).await?;
         if !repo::insert_warehouse(conn, new).await? {
             return Err(Error::WarehouseExists(new.code.0.clone()));
         }
-        repo::raise_version(conn).await?;
-        self.get_in_tx(conn, &new.code.0).await
+        let warehouse = self.get_in_tx(conn, &new.code.0).await?;
+        self.changed(conn, "warehouse.created", warehouse).await
     }
 
     async fn lock_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Warehouse> {
@@ -99,13 +104,13 @@ impl Warehouses {
     }
 
     async fn update_in_tx(&self, conn: &mut PgConnection, code: &str, fields: &NewWarehouse) -> Result<Warehouse> {
-        fields.validate()?;
         if fields.code.0 != code {
             return Err(Error::CodeIsFixed);
         }
+        self.check_warehouse(conn, fields).await?;
         repo::update_warehouse(conn, fields).await?;
-        repo::raise_version(conn).await?;
-        self.get_in_tx(conn, code).await
+        let warehouse = self.get_in_tx(conn, code).await?;
+        self.changed(conn, "warehouse.updated", warehouse).await
     }
 
     async fn delete_in_tx(&self, conn: &mut PgConnection, code: &str, occupancy: &dyn Occupancy) -> Result<()> {
@@ -118,7 +123,8 @@ impl Warehouses {
             return Err(Error::InUse(detail));
         }
         repo::delete_warehouse(conn, code).await?;
-        Ok(repo::raise_version(conn).await?)
+        self.changed(conn, "warehouse.deleted", Gone { code: code.to_owned() }).await?;
+        Ok(())
     }
 
     async fn list_channels(&self, page: PageRequest<TextKey>, active: Option<bool>) -> Result<Page<Channel>> {
@@ -142,8 +148,8 @@ impl Warehouses {
             return Err(Error::ChannelExists(new.code.0.clone()));
         }
         repo::replace_links(conn, new).await?;
-        repo::raise_version(conn).await?;
-        self.get_channel_in_tx(conn, &new.code.0).await
+        let channel = self.get_channel_in_tx(conn, &new.code.0).await?;
+        self.changed(conn, "channel.created", channel).await
     }
 
     async fn lock_channel_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<Channel> {
@@ -158,14 +164,27 @@ impl Warehouses {
         self.check_channel(conn, fields).await?;
         repo::update_channel(conn, fields).await?;
         repo::replace_links(conn, fields).await?;
-        repo::raise_version(conn).await?;
-        self.get_channel_in_tx(conn, code).await
+        let channel = self.get_channel_in_tx(conn, code).await?;
+        self.changed(conn, "channel.updated", channel).await
     }
 
     /// Past orders and reservations keep naming the channel; new ones cannot.
     async fn delete_channel_in_tx(&self, conn: &mut PgConnection, code: &str) -> Result<()> {
         repo::delete_channel(conn, code).await?;
-        Ok(repo::raise_version(conn).await?)
+        self.changed(conn, "channel.deleted", Gone { code: code.to_owned() }).await?;
+        Ok(())
+    }
+
+    /// What every change here brings with it: a new version of the directory, and the news.
+    async fn changed<T: events::Subject>(&self, conn: &mut PgConnection, kind: &'static str, now: T) -> Result<T> {
+        repo::raise_version(conn).await?;
+        Events::publish_in_tx(conn, &[events::of(kind, &now)]).await?;
+        Ok(now)
+    }
+
+    async fn check_warehouse(&self, conn: &mut PgConnection, fields: &NewWarehouse) -> Result<()> {
+        let known = fields.time_zone == DEFAULT_TIME_ZONE || repo::is_time_zone(conn, &fields.time_zone).await?;
+        fields.validate(known)
     }
 
     async fn check_channel(&self, conn: &mut PgConnection, fields: &NewChannel) -> Result<()> {

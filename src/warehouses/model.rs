@@ -12,7 +12,7 @@ use crate::platform::problem::Fault;
 /// Identifies a warehouse or a channel; case-sensitive
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(pattern = "^[A-Za-z0-9._-]{1,32}$", min_length = 1, max_length = 32, example = "LONDON")]
+#[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$", min_length = 1, max_length = 32, example = "LONDON")]
 pub struct Code(pub String);
 
 /// A postal address; all parts are optional.
@@ -88,8 +88,10 @@ fn default_priority() -> i32 {
     100
 }
 
+pub(super) const DEFAULT_TIME_ZONE: &str = "UTC";
+
 fn default_time_zone() -> String {
-    "UTC".to_owned()
+    DEFAULT_TIME_ZONE.to_owned()
 }
 
 fn default_true() -> bool {
@@ -128,12 +130,16 @@ pub struct NewWarehouse {
 }
 
 impl NewWarehouse {
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    /// `known_time_zone`: the database knows the time zone.
+    pub(super) fn validate(&self, known_time_zone: bool) -> Result<(), Error> {
+        let mut faults = Vec::new();
         if self.address.latitude.is_some() != self.address.longitude.is_some() {
-            let fault = Fault::new("/address/latitude", "pair", "latitude and longitude come together");
-            return Err(Error::Invalid(vec![fault]));
+            faults.push(Fault::new("/address/latitude", "pair", "latitude and longitude come together"));
         }
-        Ok(())
+        if !known_time_zone {
+            faults.push(Fault::new("/time_zone", "unknown", format!("there is no time zone {}", self.time_zone)));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 }
 
@@ -303,18 +309,31 @@ impl Directory {
     /// The active warehouses that may serve `channel`, or all active ones without a channel. `None`
     /// when there is no such channel, or it is not active.
     pub fn scope(&self, channel: Option<&str>) -> Option<Scope> {
-        let Some(code) = channel else {
-            let active = self.warehouses.iter().filter(|w| w.fields.active);
-            let candidates = active.map(|w| candidate(w, 0, 0)).collect();
-            return Some(Scope { rules: self.rules.clone(), candidates });
-        };
-        let channel = self.channels.iter().find(|c| c.code.0 == code && c.active)?;
+        match channel {
+            None => Some(self.scope_of_all()),
+            Some(code) => self.channels.iter().find(|c| c.code.0 == code && c.active).map(|c| self.scope_of(c)),
+        }
+    }
+
+    /// The same for what was promised before: a channel that no longer sells still serves its orders,
+    /// and those of one that is gone are served from anywhere.
+    pub fn scope_of_promises(&self, channel: Option<&str>) -> Scope {
+        let channel = self.channels.iter().find(|c| channel == Some(&c.code.0));
+        channel.map_or_else(|| self.scope_of_all(), |channel| self.scope_of(channel))
+    }
+
+    fn scope_of_all(&self) -> Scope {
+        let active = self.warehouses.iter().filter(|w| w.fields.active);
+        Scope { rules: self.rules.clone(), candidates: active.map(|w| candidate(w, 0, 0)).collect() }
+    }
+
+    fn scope_of(&self, channel: &NewChannel) -> Scope {
         let linked = channel.warehouses.iter().enumerate().filter_map(|(position, link)| {
             let warehouse = self.warehouse(&link.warehouse.0).filter(|w| w.fields.active)?;
             Some(candidate(warehouse, position, link.buffer))
         });
         let rules = channel.sourcing.clone().unwrap_or_else(|| self.rules.clone());
-        Some(Scope { rules, candidates: linked.collect() })
+        Scope { rules, candidates: linked.collect() }
     }
 }
 

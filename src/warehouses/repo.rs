@@ -298,3 +298,9 @@ fn rules_column(rules: Option<&[Rule]>) -> Option<Vec<String>> {
 fn to_json(address: &Address) -> sqlx::Result<Value> {
     serde_json::to_value(address).map_err(|error| sqlx::Error::Encode(error.into()))
 }
+
+pub(super) async fn is_time_zone(conn: &mut PgConnection, name: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1) AS "known!""#, name)
+        .fetch_one(conn)
+        .await
+}

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use super::get_stock::StockParams;
+use super::get_stock::{StockParams, in_query};
 use crate::inventory::Inventory;
 use crate::inventory::model::explain::Explanation;
 use crate::platform::extract::{Path, Query};
@@ -22,5 +22,5 @@ pub(super) async fn explain_stock(
     Path(sku): Path<String>,
     Query(query): Query<StockParams>,
 ) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&inventory.explain(&sku, query.channel.as_deref()).await?))
+    Ok(Reply::ok(&inventory.explain(&sku, query.channel.as_deref()).await.map_err(in_query)?))
 }

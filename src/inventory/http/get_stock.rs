@@ -32,6 +32,11 @@ pub(super) async fn get_stock(
     Path(sku): Path<String>,
     Query(query): Query<StockParams>,
 ) -> Result<Reply, Problem> {
-    let stock = inventory.stock(std::slice::from_ref(&sku), query.channel.as_deref()).await?.pop();
+    let stock = inventory.stock(std::slice::from_ref(&sku), query.channel.as_deref()).await.map_err(in_query)?.pop();
     Ok(Reply::resource(&stock.ok_or(Error::NoProduct(sku))?))
+}
+
+/// What is wrong with the channel stands in the query here.
+pub(super) fn in_query(error: Error) -> Problem {
+    Problem::from(error).at("/query")
 }

@@ -1,5 +1,7 @@
 //! `POST /v1/stock/query`
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,11 +28,13 @@ pub(super) struct StockQuery {
 #[derive(Serialize, ToSchema)]
 pub(super) struct StockList {
     items: Vec<StockView>,
+    /// Those asked for that do not exist
+    unknown: Vec<String>,
 }
 
 /// Read the stock of many products
 ///
-/// Products that do not exist are left out of the answer.
+/// An item for each that exists, as often as it is named; those that do not exist stand in `unknown`.
 #[utoipa::path(post, path = "/v1/stock/query", tag = "stock", request_body = StockQuery,
     responses((status = 200, description = "Their stock", body = StockList)))]
 pub(super) async fn query_stock(
@@ -39,5 +43,8 @@ pub(super) async fn query_stock(
 ) -> Result<Reply, Problem> {
     let skus: Vec<String> = query.skus.into_iter().map(|sku| sku.0).collect();
     let channel = query.channel.as_ref().map(|code| code.0.as_str());
-    Ok(Reply::ok(&StockList { items: inventory.stock(&skus, channel).await? }))
+    let items = inventory.stock(&skus, channel).await?;
+    let known: HashSet<&str> = items.iter().map(|item| item.sku.as_str()).collect();
+    let unknown = skus.iter().filter(|sku| !known.contains(sku.as_str())).cloned().collect();
+    Ok(Reply::ok(&StockList { items, unknown }))
 }

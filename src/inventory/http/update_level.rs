@@ -41,8 +41,7 @@ pub(super) async fn update_level(
 ) -> Result<Reply, Problem> {
     let run = command.run((inventory, path), |tx, (inventory, (sku, warehouse)), command| {
         Box::pin(async move {
-            inventory.lock_in_tx(tx, sku).await?;
-            let level = inventory.level(tx, sku, warehouse).await?;
+            let level = inventory.lock_level_in_tx(tx, sku, warehouse).await?;
             command.check_match(&level)?;
             let current = LevelSettings { safety_stock: level.safety_stock, reorder_point: level.reorder_point };
             let settings = command.body.apply(&command.schemas, &current)?;

@@ -77,10 +77,6 @@ impl Book {
         self.items.get(sku)
     }
 
-    pub fn skus(&self) -> impl Iterator<Item = &str> {
-        self.items.keys().map(String::as_str)
-    }
-
     pub fn level(&self, sku: &str, warehouse: &str) -> Level {
         self.item(sku).and_then(|item| item.levels.get(warehouse)).cloned().unwrap_or_default()
     }
@@ -120,12 +116,12 @@ impl Book {
 
     /// How the demands would be served, buffers and safety stock kept back.
     pub fn source(&self, scope: &Scope, ship_to: &Location, demands: &[Demand]) -> Vec<Sourced> {
-        source(scope, ship_to, demands, self.supply(scope, demands, true))
+        source(scope, ship_to, demands, &self.supply(scope, demands, true))
     }
 
     /// The same from stock alone: for orders that already wait.
     pub fn source_from_stock(&self, scope: &Scope, demands: &[Demand]) -> Vec<Sourced> {
-        source(scope, &Location::default(), demands, self.supply(scope, demands, false))
+        source(scope, &Location::default(), demands, &self.supply(scope, demands, false))
     }
 
     fn supply(&self, scope: &Scope, demands: &[Demand], with_beyond: bool) -> Supply {
@@ -191,13 +187,22 @@ impl Book {
         }
     }
 
-    /// Products for which orders wait and stock is there.
+    /// Products for which orders wait and of which there is some.
     pub fn servable(&self) -> Vec<String> {
-        let waiting = self
-            .items
-            .iter()
-            .filter(|(_, item)| item.ordered_beyond > 0 && item.levels.values().any(|level| level.available() > 0));
-        waiting.map(|(sku, _)| sku.clone()).collect()
+        self.awaited_where(|_, level| level.available() > 0)
+    }
+
+    /// Products for which orders wait and of which some warehouse has more than when the book was opened.
+    pub fn newly_servable(&self) -> Vec<String> {
+        self.awaited_where(|before, level| level.available() > before.map_or(0, Level::available))
+    }
+
+    fn awaited_where(&self, holds: impl Fn(Option<&Level>, &Level) -> bool) -> Vec<String> {
+        let awaited = self.items.iter().filter(|(sku, item)| {
+            let opened = &self.opened[*sku].levels;
+            item.ordered_beyond > 0 && item.levels.iter().any(|(code, level)| holds(opened.get(code), level))
+        });
+        awaited.map(|(sku, _)| sku.clone()).collect()
     }
 
     /// Goods are on their way to the warehouse, or (negative) no longer.

@@ -99,6 +99,9 @@ fn default_unit() -> String {
     "each".to_owned()
 }
 
+/// Words that stand where a sku could, in `/v1/products/…` and `/v1/stock/…`, or that clients resolve away.
+const RESERVED: &[&str] = &["batch", "query", "movements", "adjustments", "condition-changes", "snapshot", ".", ".."];
+
 fn attributes_schema() -> Schema {
     let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     object_of(any, 100, "Whatever describes it: any JSON values by name, up to 100")
@@ -181,6 +184,10 @@ impl NewProduct {
     /// What a schema cannot say.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
+        if RESERVED.contains(&self.sku.0.as_str()) {
+            let detail = "this word has a meaning of its own in addresses: choose another sku";
+            faults.push(Fault::new("/sku", "reserved", detail));
+        }
         let mut seen = HashSet::new();
         for (i, barcode) in self.barcodes.iter().enumerate() {
             let pointer = format!("/barcodes/{i}");

@@ -6,12 +6,12 @@
 //! still open; the rules after it choose between sets of one size.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::warehouses::{Candidate, Location, Rule, Scope};
 
-/// Up to this many warehouses in a tier, all sets are tried; beyond, the set is built greedily.
-const EXACT_UP_TO: usize = 10;
+/// All sets of warehouses are tried while that takes up to about this many look-ups.
+const EXACT_STEPS: u64 = 50_000;
 
 /// What is wanted: one line of a reservation or order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Sourced {
     }
 }
 
-/// What there is to serve from. It is used up as lines are served, so that two lines of one product never get the same units.
+/// What there is to serve from.
 #[derive(Clone, Debug, Default)]
 pub struct Supply {
     /// Available units by (sku, warehouse), buffers taken off
@@ -52,85 +52,121 @@ pub struct Supply {
     pub beyond: BTreeMap<String, i64>,
 }
 
-impl Supply {
-    fn at(&self, sku: &str, warehouse: &str) -> i64 {
-        self.stock.get(&(sku.to_owned(), warehouse.to_owned())).copied().unwrap_or(0)
-    }
+/// The supply as a table of candidates and products, so that the search counts instead of comparing
+/// text. It is used up as lines are served: two lines of one product never get the same units.
+struct Table<'a> {
+    candidates: &'a [Candidate],
+    /// `stock[candidate][product]`
+    stock: Vec<Vec<i64>>,
+    beyond: Vec<i64>,
+}
 
-    fn take(&mut self, sku: &str, warehouse: &str, wanted: i64) -> i64 {
-        let Some(left) = self.stock.get_mut(&(sku.to_owned(), warehouse.to_owned())) else { return 0 };
-        let taken = wanted.min(*left).max(0);
-        *left -= taken;
-        taken
-    }
+/// A line of the request, by numbers.
+struct Line<'a> {
+    product: usize,
+    wanted: i64,
+    /// The candidate that it insists on; `Some(None)` one that is not among them
+    pinned: Option<Option<usize>>,
+    served: Sourced,
+    demand: &'a Demand,
+}
 
-    fn take_beyond(&mut self, sku: &str, wanted: i64) -> i64 {
-        let Some(left) = self.beyond.get_mut(sku) else { return 0 };
-        let taken = wanted.min(*left).max(0);
-        *left -= taken;
-        taken
+impl Line<'_> {
+    fn open(&self) -> i64 {
+        self.wanted - self.served.quantity()
     }
 }
 
 /// Serves the lines as far as the supply goes: stock first, then beyond it. A line that comes back
 /// with less than it asked for is short.
-pub fn source(scope: &Scope, ship_to: &Location, demands: &[Demand], mut supply: Supply) -> Vec<Sourced> {
-    let mut served: Vec<Sourced> = demands.iter().map(|_| Sourced::default()).collect();
+pub fn source(scope: &Scope, ship_to: &Location, demands: &[Demand], supply: &Supply) -> Vec<Sourced> {
+    let mut products: Vec<&str> = demands.iter().map(|demand| demand.sku.as_str()).collect();
+    products.sort_unstable();
+    products.dedup();
+    let mut table = Table::new(&scope.candidates, &products, supply);
+    let mut lines: Vec<Line<'_>> = demands.iter().map(|demand| line(demand, &products, &scope.candidates)).collect();
     // Lines that insist on a warehouse come first: the others can go elsewhere.
-    for (demand, line) in demands.iter().zip(&mut served) {
-        if let Some(warehouse) = &demand.warehouse {
-            take(&mut supply, line, demand, warehouse);
+    for line in &mut lines {
+        if let Some(Some(candidate)) = line.pinned {
+            table.take(line, candidate);
         }
     }
-    for tier in tiers(scope, ship_to, demands, &supply) {
-        let chosen = fewest(&tier, demands, &served, &supply);
-        for (demand, line) in demands.iter().zip(&mut served) {
-            if demand.warehouse.is_none() {
-                serve_from(&mut supply, line, demand, &chosen);
+    for tier in tiers(scope, ship_to, &lines, &table) {
+        let chosen = fewest(&tier, &lines, &table);
+        for line in lines.iter_mut().filter(|line| line.pinned.is_none()) {
+            // One warehouse for the whole line if one of the chosen can, else as the order says.
+            let whole = chosen.iter().find(|candidate| table.stock[**candidate][line.product] >= line.open());
+            for candidate in whole.into_iter().chain(&chosen) {
+                table.take(line, *candidate);
             }
         }
     }
-    for (demand, line) in demands.iter().zip(&mut served) {
-        line.backordered = supply.take_beyond(&demand.sku, demand.quantity - line.quantity());
-    }
-    served
+    lines.into_iter().map(|line| table.take_beyond(line)).collect()
 }
 
-/// One warehouse for the whole line if one of the chosen can, else as the order says.
-fn serve_from(supply: &mut Supply, line: &mut Sourced, demand: &Demand, chosen: &[&Candidate]) {
-    let open = demand.quantity - line.quantity();
-    let whole = chosen.iter().find(|candidate| supply.at(&demand.sku, &candidate.code) >= open);
-    for candidate in whole.into_iter().chain(chosen) {
-        take(supply, line, demand, &candidate.code);
-    }
+fn line<'a>(demand: &'a Demand, products: &[&str], candidates: &[Candidate]) -> Line<'a> {
+    let product = products.binary_search(&demand.sku.as_str()).expect("the products are those of the demands");
+    let pinned = demand.warehouse.as_ref().map(|code| candidates.iter().position(|c| c.code == *code));
+    Line { product, wanted: demand.quantity, pinned, served: Sourced::default(), demand }
 }
 
-fn take(supply: &mut Supply, line: &mut Sourced, demand: &Demand, warehouse: &str) {
-    let quantity = supply.take(&demand.sku, warehouse, demand.quantity - line.quantity());
-    if quantity > 0 {
-        line.parts.push(Part { warehouse: warehouse.to_owned(), quantity });
+impl<'a> Table<'a> {
+    fn new(candidates: &'a [Candidate], products: &[&str], supply: &Supply) -> Self {
+        let number: BTreeMap<&str, usize> = candidates.iter().enumerate().map(|(n, c)| (c.code.as_str(), n)).collect();
+        let mut stock = vec![vec![0; products.len()]; candidates.len()];
+        for ((sku, warehouse), quantity) in &supply.stock {
+            if let (Ok(product), Some(candidate)) =
+                (products.binary_search(&sku.as_str()), number.get(warehouse.as_str()))
+            {
+                stock[*candidate][product] = *quantity;
+            }
+        }
+        let beyond = products.iter().map(|sku| supply.beyond.get(*sku).copied().unwrap_or(0)).collect();
+        Self { candidates, stock, beyond }
+    }
+
+    fn take(&mut self, line: &mut Line<'_>, candidate: usize) {
+        let left = &mut self.stock[candidate][line.product];
+        let quantity = line.open().min(*left);
+        if quantity > 0 {
+            *left -= quantity;
+            line.served.parts.push(Part { warehouse: self.candidates[candidate].code.clone(), quantity });
+        }
+    }
+
+    fn take_beyond(&mut self, mut line: Line<'_>) -> Sourced {
+        let left = &mut self.beyond[line.product];
+        let quantity = line.open().min(*left);
+        *left -= quantity;
+        line.served.backordered = quantity;
+        debug_assert!(line.served.quantity() <= line.demand.quantity);
+        line.served
     }
 }
 
 /// The candidates, ranked by all rules, cut where the rules before `fewest_shipments` see a difference.
 /// Without that rule each warehouse is a tier of its own.
-fn tiers<'a>(scope: &'a Scope, ship_to: &Location, demands: &[Demand], supply: &Supply) -> Vec<Vec<&'a Candidate>> {
-    let cut = scope.rules.iter().position(|rule| *rule == Rule::FewestShipments);
-    let stock = |candidate: &Candidate| demands.iter().map(|d| supply.at(&d.sku, &candidate.code)).sum::<i64>();
-    let compare = |rules: &[Rule], a: &Candidate, b: &Candidate| {
+fn tiers(scope: &Scope, ship_to: &Location, lines: &[Line<'_>], table: &Table<'_>) -> Vec<Vec<usize>> {
+    let wanted: BTreeSet<usize> = lines.iter().map(|line| line.product).collect();
+    let stock: Vec<i64> = table.stock.iter().map(|row| wanted.iter().map(|product| row[*product]).sum()).collect();
+    let compare = |rules: &[Rule], a: usize, b: usize| {
+        let (one, other) = (&scope.candidates[a], &scope.candidates[b]);
         rules.iter().fold(Ordering::Equal, |so_far, rule| {
             so_far.then_with(|| match rule {
-                Rule::ChannelOrder => a.position.cmp(&b.position),
-                Rule::WarehousePriority => a.priority.cmp(&b.priority),
-                Rule::Nearest => compare_distance(ship_to, a, b),
-                Rule::MostStock => stock(b).cmp(&stock(a)),
+                Rule::ChannelOrder => one.position.cmp(&other.position),
+                Rule::WarehousePriority => one.priority.cmp(&other.priority),
+                Rule::Nearest => compare_distance(ship_to, one, other),
+                Rule::MostStock => stock[b].cmp(&stock[a]),
                 Rule::FewestShipments => Ordering::Equal,
             })
         })
     };
-    let mut ranked: Vec<&Candidate> = scope.candidates.iter().collect();
-    ranked.sort_by(|a, b| compare(&scope.rules, a, b).then_with(|| a.code.cmp(&b.code)));
-    let mut tiers: Vec<Vec<&Candidate>> = Vec::new();
+    let mut ranked: Vec<usize> = (0..scope.candidates.len()).collect();
+    ranked.sort_by(|a, b| {
+        compare(&scope.rules, *a, *b).then_with(|| scope.candidates[*a].code.cmp(&scope.candidates[*b].code))
+    });
+    let cut = scope.rules.iter().position(|rule| *rule == Rule::FewestShipments);
+    let mut tiers: Vec<Vec<usize>> = Vec::new();
     for candidate in ranked {
         match (tiers.last_mut(), cut) {
             (Some(tier), Some(cut)) if compare(&scope.rules[..cut], tier[0], candidate).is_eq() => tier.push(candidate),
@@ -154,47 +190,46 @@ fn compare_distance(ship_to: &Location, a: &Candidate, b: &Candidate) -> Orderin
     }
 }
 
-/// The smallest set of the tier that serves as much as the whole tier would; of several, the one whose members rank first.
-fn fewest<'a>(tier: &[&'a Candidate], demands: &[Demand], served: &[Sourced], supply: &Supply) -> Vec<&'a Candidate> {
-    let mut open: BTreeMap<&str, i64> = BTreeMap::new();
-    for (demand, line) in demands.iter().zip(served) {
-        if demand.warehouse.is_none() {
-            *open.entry(&demand.sku).or_default() += demand.quantity - line.quantity();
-        }
+/// The smallest set of the tier that serves as much as the whole tier would; of several, the one whose
+/// members rank first. Where trying all sets would take too long, one is built greedily.
+fn fewest(tier: &[usize], lines: &[Line<'_>], table: &Table<'_>) -> Vec<usize> {
+    let mut open: BTreeMap<usize, i64> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.pinned.is_none() && line.open() > 0) {
+        *open.entry(line.product).or_default() += line.open();
     }
-    let reach = |set: &[&Candidate]| -> i64 {
-        let served = open.iter().map(|(sku, open)| set.iter().map(|c| supply.at(sku, &c.code)).sum::<i64>().min(*open));
-        served.sum()
+    let reach = |set: &[usize]| -> i64 {
+        open.iter().map(|(product, open)| set.iter().map(|c| table.stock[*c][*product]).sum::<i64>().min(*open)).sum()
     };
-    let goal = reach(tier);
-    if goal == 0 {
-        return Vec::new();
+    let useful: Vec<usize> = tier.iter().copied().filter(|candidate| reach(&[*candidate]) > 0).collect();
+    let goal = reach(&useful);
+    let steps = 1u64.checked_shl(u32::try_from(useful.len()).unwrap_or(u32::MAX)).unwrap_or(u64::MAX);
+    if steps.saturating_mul(open.len() as u64) > EXACT_STEPS {
+        return greedy(&useful, open, table);
     }
-    if tier.len() > EXACT_UP_TO {
-        return greedy(tier, goal, reach);
-    }
-    let sets = (1..=tier.len()).flat_map(|size| combinations(tier, size));
-    sets.into_iter().find(|set| reach(set) == goal).unwrap_or_else(|| tier.to_vec())
+    let sets = (1..=useful.len()).flat_map(|size| combinations(&useful, size));
+    sets.into_iter().find(|set| reach(set) == goal).unwrap_or_default()
 }
 
-/// Adds the warehouse that serves the most of what is left, until nothing is gained.
-fn greedy<'a>(tier: &[&'a Candidate], goal: i64, reach: impl Fn(&[&Candidate]) -> i64) -> Vec<&'a Candidate> {
-    let mut set: Vec<&Candidate> = Vec::new();
-    while reach(&set) < goal {
-        let with = |candidate: &&'a Candidate| {
-            let mut larger = set.clone();
-            larger.push(candidate);
-            reach(&larger)
+/// Adds the warehouse that serves the most of what is left, until none serves any more.
+fn greedy(tier: &[usize], mut open: BTreeMap<usize, i64>, table: &Table<'_>) -> Vec<usize> {
+    let mut set = Vec::new();
+    loop {
+        let gain = |candidate: usize| -> i64 {
+            open.iter().map(|(product, open)| table.stock[candidate][*product].min(*open)).sum()
         };
         // `max_by_key` keeps the last of equals: walk backwards, so that the best rank wins.
-        let Some(next) = tier.iter().rev().max_by_key(|c| with(c)) else { break };
-        set.push(next);
+        let best = tier.iter().rev().map(|candidate| (gain(*candidate), *candidate)).max_by_key(|(gain, _)| *gain);
+        let Some((1.., candidate)) = best else { return set };
+        set.push(candidate);
+        for (product, open) in &mut open {
+            *open -= table.stock[candidate][*product].min(*open);
+        }
+        open.retain(|_, open| *open > 0);
     }
-    set
 }
 
 /// All subsets of one size, those with the best ranks first.
-fn combinations<'a>(tier: &[&'a Candidate], size: usize) -> Vec<Vec<&'a Candidate>> {
+fn combinations(tier: &[usize], size: usize) -> Vec<Vec<usize>> {
     if size == 0 {
         return vec![Vec::new()];
     }
@@ -237,7 +272,7 @@ mod tests {
             candidates: vec![candidate("A", 0, 1), candidate("B", 0, 2), candidate("C", 0, 3)],
         };
         let stock = supply(&[("x", "A", 5), ("y", "B", 5), ("x", "C", 5), ("y", "C", 5)]);
-        let lines = source(&scope, &Location::default(), &[want("x", 5), want("y", 5)], stock);
+        let lines = source(&scope, &Location::default(), &[want("x", 5), want("y", 5)], &stock);
         assert_eq!(parts(&lines[0]), [("C", 5)]);
         assert_eq!(parts(&lines[1]), [("C", 5)]);
     }
@@ -248,7 +283,7 @@ mod tests {
             rules: vec![Rule::ChannelOrder, Rule::FewestShipments],
             candidates: vec![candidate("A", 0, 1), candidate("B", 1, 1)],
         };
-        let lines = source(&scope, &Location::default(), &[want("x", 5)], supply(&[("x", "A", 3), ("x", "B", 9)]));
+        let lines = source(&scope, &Location::default(), &[want("x", 5)], &supply(&[("x", "A", 3), ("x", "B", 9)]));
         assert_eq!(parts(&lines[0]), [("A", 3), ("B", 2)]);
     }
 
@@ -268,14 +303,14 @@ mod tests {
         };
         let ship_to = Location { country: Some("GB".into()), latitude: Some(51.0), longitude: Some(0.0) };
         let stock = supply(&[("x", "N", 1), ("x", "S", 1), ("x", "H", 1), ("x", "Z", 1)]);
-        let lines = source(&scope, &ship_to, &[want("x", 4)], stock);
+        let lines = source(&scope, &ship_to, &[want("x", 4)], &stock);
         assert_eq!(parts(&lines[0]), [("S", 1), ("N", 1), ("H", 1), ("Z", 1)]);
     }
 
     #[test]
     fn two_lines_of_one_product_never_share_units() {
         let scope = Scope { rules: vec![Rule::FewestShipments], candidates: vec![candidate("A", 0, 1)] };
-        let lines = source(&scope, &Location::default(), &[want("x", 3), want("x", 3)], supply(&[("x", "A", 5)]));
+        let lines = source(&scope, &Location::default(), &[want("x", 3), want("x", 3)], &supply(&[("x", "A", 5)]));
         assert_eq!((lines[0].quantity(), lines[1].quantity()), (3, 2));
     }
 
@@ -284,7 +319,7 @@ mod tests {
         let scope = Scope { rules: vec![Rule::FewestShipments], candidates: vec![candidate("A", 0, 1)] };
         let mut stock = supply(&[("x", "A", 2)]);
         stock.beyond.insert("x".into(), 2);
-        let lines = source(&scope, &Location::default(), &[want("x", 5)], stock);
+        let lines = source(&scope, &Location::default(), &[want("x", 5)], &stock);
         assert_eq!((parts(&lines[0]), lines[0].backordered), (vec![("A", 2)], 2));
     }
 
@@ -310,7 +345,7 @@ mod tests {
                 sku: skus[*s].into(), quantity: *q, warehouse: w.map(|w| codes[w].into()),
             }).collect();
             let supply = Supply { stock: entries.clone(), beyond: beyond.clone() };
-            let lines = source(&scope, &Location::default(), &demands, supply);
+            let lines = source(&scope, &Location::default(), &demands, &supply);
             for (demand, line) in demands.iter().zip(&lines) {
                 prop_assert!(line.quantity() <= demand.quantity);
                 prop_assert!(line.parts.iter().all(|p| p.quantity > 0));
@@ -330,5 +365,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_lines_and_warehouses_are_served_greedily() {
+        let codes: Vec<String> = (0..100).map(|n| format!("W{n:03}")).collect();
+        let scope = Scope {
+            rules: vec![Rule::FewestShipments],
+            candidates: codes.iter().map(|code| candidate(code, 0, 1)).collect(),
+        };
+        let skus: Vec<String> = (0..1000).map(|n| format!("P{n}")).collect();
+        let stock = skus.iter().enumerate().map(|(n, sku)| ((sku.clone(), codes[n % 100].clone()), 3)).collect();
+        let demands: Vec<Demand> = skus.iter().map(|sku| want(sku, 3)).collect();
+        let lines = source(&scope, &Location::default(), &demands, &Supply { stock, beyond: BTreeMap::new() });
+        assert!(lines.iter().all(|line| line.quantity() == 3));
     }
 }

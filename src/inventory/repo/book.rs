@@ -21,14 +21,14 @@ use crate::platform::clock::Timestamp;
 use crate::platform::id;
 use crate::warehouses::Directory;
 
-/// Locks these products; those that do not exist are not in the book.
-pub async fn open(conn: &mut PgConnection, directory: Arc<Directory>, skus: &[String]) -> sqlx::Result<Book> {
+/// Locks these products and reads how they may be sold; those that do not exist are left out.
+pub async fn lock(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTreeMap<String, Item>> {
     let products = sqlx::query!(
         "SELECT sku, backorder_limit, preorder_release, preorder_limit, discontinued, backordered_held, backordered_ordered
          FROM inventory.products WHERE sku = ANY ($1) ORDER BY sku FOR NO KEY UPDATE",
         skus
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
     let mut items: BTreeMap<String, Item> = BTreeMap::new();
     for row in products {
@@ -40,6 +40,16 @@ pub async fn open(conn: &mut PgConnection, directory: Arc<Directory>, skus: &[St
         let (held_beyond, ordered_beyond) = (row.backordered_held, row.backordered_ordered);
         items.insert(row.sku, Item { policy, held_beyond, ordered_beyond, levels: BTreeMap::new() });
     }
+    Ok(items)
+}
+
+/// The book of products that are locked.
+pub async fn read(
+    conn: &mut PgConnection,
+    directory: Arc<Directory>,
+    mut items: BTreeMap<String, Item>,
+) -> sqlx::Result<Book> {
+    let skus: Vec<&str> = items.keys().map(String::as_str).collect();
     // A left join: the clock is wanted even where there is no level yet.
     let levels = sqlx::query!(
         r#"SELECT clock.now AS "now!: Timestamp", l.sku AS "sku?", l.warehouse AS "warehouse?", l.on_hand AS "on_hand?",
@@ -47,7 +57,7 @@ pub async fn open(conn: &mut PgConnection, directory: Arc<Directory>, skus: &[St
                   l.reserved AS "reserved?", l.allocated AS "allocated?", l.incoming AS "incoming?",
                   l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
            FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inventory.levels l ON l.sku = ANY ($1)"#,
-        skus
+        &skus as &[&str]
     )
     .fetch_all(conn)
     .await?;

@@ -1,5 +1,7 @@
 //! Holds, allocations and backorders. Whoever writes them holds the lock of their product.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -29,9 +31,9 @@ struct HoldRow {
 /// One [`Hold`] a line, in the order of the rows.
 fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
     let mut holds: Vec<Hold> = Vec::new();
+    let mut places: HashMap<(Uuid, i32), usize> = HashMap::new();
     for row in rows {
-        let same = holds.iter().position(|h| h.reservation_id == row.reservation_id && h.line == row.line);
-        let index = same.unwrap_or_else(|| {
+        let index = *places.entry((row.reservation_id, row.line)).or_insert_with(|| {
             let (reservation_id, line) = (row.reservation_id, row.line);
             holds.push(Hold { reservation_id, line, sku: row.sku, sourced: Sourced::default() });
             holds.len() - 1
@@ -102,32 +104,13 @@ pub async fn delete_holds(conn: &mut PgConnection, reservations: &[Uuid]) -> sql
     Ok(gather(rows))
 }
 
-/// Takes away what has expired of these products, but for some reservations.
-pub async fn delete_expired_of_products(
-    conn: &mut PgConnection,
-    skus: &[String],
-    except: &[Uuid],
-) -> sqlx::Result<Vec<Hold>> {
+/// Takes away what has expired of these products.
+pub async fn delete_expired(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Vec<Hold>> {
     let rows = sqlx::query_as!(
         HoldRow,
-        "DELETE FROM inventory.holds
-         WHERE sku = ANY ($1) AND expires_at <= clock_timestamp() AND reservation_id <> ALL ($2)
+        "DELETE FROM inventory.holds WHERE sku = ANY ($1) AND expires_at <= (SELECT clock_timestamp())
          RETURNING reservation_id, line, warehouse, sku, quantity",
-        skus,
-        except
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(gather(rows))
-}
-
-/// Takes away what has expired of these reservations.
-pub async fn delete_expired_of_reservations(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
-    let rows = sqlx::query_as!(
-        HoldRow,
-        "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1) AND expires_at <= clock_timestamp()
-         RETURNING reservation_id, line, warehouse, sku, quantity",
-        reservations
+        skus
     )
     .fetch_all(conn)
     .await?;
@@ -236,23 +219,49 @@ pub struct Waiting {
     pub seq: i64,
 }
 
-/// The next lines that wait for a product, the oldest first.
+/// For which channels and warehouses lines wait for a product. They are few, however many lines wait.
+pub async fn waiting_for(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Vec<(Option<String>, Option<String>)>> {
+    let rows = sqlx::query!("SELECT DISTINCT channel, warehouse FROM inventory.backorders WHERE sku = $1", sku)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.channel, row.warehouse)).collect())
+}
+
+/// The next lines that wait for a product for one of these channels and warehouses, the oldest first.
 pub async fn queue(
     conn: &mut PgConnection,
     sku: &str,
+    groups: &[(Option<String>, Option<String>)],
     after: Option<(Timestamp, i64)>,
     limit: i64,
 ) -> sqlx::Result<Vec<Waiting>> {
     let (placed_at, seq) = after.unzip();
+    let channels: Vec<Option<&str>> = groups.iter().map(|(channel, _)| channel.as_deref()).collect();
+    let warehouses: Vec<Option<&str>> = groups.iter().map(|(_, warehouse)| warehouse.as_deref()).collect();
     sqlx::query_as!(
         Waiting,
         r#"SELECT order_line_id, order_id, sku, quantity, channel, warehouse, placed_at AS "placed_at: Timestamp", seq
-           FROM inventory.backorders
+           FROM inventory.backorders b
            WHERE sku = $1 AND ($2::timestamptz IS NULL OR (placed_at, seq) > ($2, $3))
+             AND EXISTS (SELECT FROM unnest($5::text[], $6::text[]) AS g (channel, warehouse)
+                         WHERE g.channel IS NOT DISTINCT FROM b.channel AND g.warehouse IS NOT DISTINCT FROM b.warehouse)
            ORDER BY placed_at, seq LIMIT $4"#,
         sku,
         placed_at as Option<Timestamp>,
         seq,
+        limit,
+        &channels as &[Option<&str>],
+        &warehouses as &[Option<&str>]
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Some products for which orders wait, in the order of their sku.
+pub async fn awaited(conn: &mut PgConnection, after: &str, limit: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT sku FROM inventory.products WHERE backordered_ordered > 0 AND sku > $1 ORDER BY sku LIMIT $2",
+        after,
         limit
     )
     .fetch_all(conn)

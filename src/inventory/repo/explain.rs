@@ -9,7 +9,7 @@ pub async fn holds(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Vec<HoldV
     sqlx::query_as!(
         HoldView,
         r#"SELECT reservation_id, nullif(warehouse, '') AS warehouse, quantity, expires_at AS "expires_at: Timestamp"
-           FROM inventory.holds WHERE sku = $1 AND expires_at > clock_timestamp() ORDER BY expires_at LIMIT $2"#,
+           FROM inventory.holds WHERE sku = $1 AND expires_at > (SELECT clock_timestamp()) ORDER BY expires_at LIMIT $2"#,
         sku,
         MAX_LISTED
     )

@@ -25,7 +25,9 @@ pub async fn read(
     let rows = sqlx::query!(
         r#"SELECT p.sku AS "sku!", p.backorder_limit AS "backorder_limit!", p.preorder_release, p.preorder_limit,
                   p.discontinued AS "discontinued!",
-                  p.backordered_held + p.backordered_ordered AS "beyond!",
+                  p.backordered_held + p.backordered_ordered
+                      - coalesce((SELECT sum(h.quantity) FROM inventory.holds h
+                                  WHERE h.sku = p.sku AND h.warehouse = '' AND h.expires_at <= $2), 0)::bigint AS "beyond!",
                   l.warehouse AS "warehouse?", l.on_hand AS "on_hand?", l.damaged AS "damaged?",
                   l.quality_control AS "quality_control?", l.quarantined AS "quarantined?", l.reserved AS "reserved?",
                   l.allocated AS "allocated?", l.incoming AS "incoming?", l.safety_stock AS "safety_stock?",
@@ -76,7 +78,7 @@ pub async fn next_expiries(conn: &mut PgConnection, skus: &[String]) -> sqlx::Re
         r#"SELECT s.sku AS "sku!", next.expires_at AS "expires_at!: Timestamp"
            FROM unnest($1::text[]) AS s (sku)
            CROSS JOIN LATERAL (SELECT h.expires_at FROM inventory.holds h
-                               WHERE h.sku = s.sku AND h.expires_at > clock_timestamp() AND h.warehouse <> ''
+                               WHERE h.sku = s.sku AND h.expires_at > (SELECT clock_timestamp()) AND h.warehouse <> ''
                                ORDER BY h.expires_at LIMIT 1) next"#,
         skus
     )
@@ -94,6 +96,13 @@ pub async fn any_used(conn: &mut PgConnection, warehouse: &str) -> sqlx::Result<
     )
     .fetch_optional(conn)
     .await
+}
+
+/// A product of which an order waits for stock of this warehouse alone.
+pub async fn any_awaited(conn: &mut PgConnection, warehouse: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("SELECT sku FROM inventory.backorders WHERE warehouse = $1 LIMIT 1", warehouse)
+        .fetch_optional(conn)
+        .await
 }
 
 pub async fn delete_of_warehouse(conn: &mut PgConnection, warehouse: &str) -> sqlx::Result<()> {

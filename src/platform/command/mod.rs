@@ -6,7 +6,7 @@ mod repo;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use futures::future::BoxFuture;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
@@ -53,8 +53,9 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Command<T> {
         let Platform { db, schemas } = extract::platform(&parts).clone();
         let caller = parts.extensions.get::<Caller>().cloned().expect("access lays the caller on every /v1 request");
         let request_id = parts.extensions.get::<RequestId>().cloned();
-        let key = idempotency_key(&parts.headers)?;
-        let if_match = parts.headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        // What is not a POST can be repeated as it is.
+        let key = if parts.method == Method::POST { idempotency_key(&parts.headers)? } else { None };
+        let if_match = if_match(&parts.headers);
         let line = format!("{} {}\n", parts.method, parts.uri);
         let headers = parts.headers.clone();
         let bytes = extract::read_body(Request::from_parts(parts, body), state).await?;
@@ -65,6 +66,13 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Command<T> {
         let body = T::read(&schemas, &headers, &bytes)?;
         Ok(Self { caller, body, schemas, if_match, idempotency, request_id, db })
     }
+}
+
+/// All `If-Match` headers as one list. One that cannot be read matches no version.
+fn if_match(headers: &HeaderMap) -> Option<String> {
+    let tags: Vec<&str> =
+        headers.get_all(header::IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    if tags.is_empty() { None } else { Some(tags.join(",")) }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -82,7 +90,7 @@ impl<T: Input> Command<T> {
     pub fn check_match<R: serde::Serialize>(&self, current: &R) -> Result<(), Problem> {
         let Some(wanted) = &self.if_match else { return Ok(()) };
         let current = etag(current);
-        if wanted == "*" || wanted.split(',').any(|tag| tag.trim() == current) {
+        if wanted.trim() == "*" || wanted.split(',').any(|tag| tag.trim() == current) {
             return Ok(());
         }
         Err(Problem::new(&PRECONDITION_FAILED, format!("the present version is {current}")))

@@ -63,7 +63,7 @@ pub async fn forget_old(conn: &mut PgConnection, hours: i32, limit: i64) -> sqlx
     let done = sqlx::query!(
         "DELETE FROM platform.idempotency WHERE (caller, key) IN (
              SELECT caller, key FROM platform.idempotency
-             WHERE created_at < clock_timestamp() - make_interval(hours => $1) LIMIT $2)",
+             WHERE created_at < (SELECT clock_timestamp() - make_interval(hours => $1)) LIMIT $2)",
         hours,
         limit
     )

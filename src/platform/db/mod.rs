@@ -16,7 +16,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Db {
-    pool: PgPool,
+    /// For transactions that change something: they may wait for each other.
+    writes: PgPool,
+    /// For the rest, so that a crowd at one product keeps nobody from reading another.
+    reads: PgPool,
 }
 
 impl Db {
@@ -25,14 +28,15 @@ impl Db {
     pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
         let options = options.application_name("stockhold").options([
             ("statement_timeout", "30s"),
-            ("lock_timeout", "20s"),
+            ("lock_timeout", "3s"),
             ("idle_in_transaction_session_timeout", "60s"),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
-        Self { pool }
+        let pool = |size| {
+            let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+            pool.connect_lazy_with(options.clone())
+        };
+        let reads = (max_connections / 4).max(1);
+        Self { writes: pool((max_connections - reads).max(1)), reads: pool(reads) }
     }
 
     /// Waits until the database answers, up to `patience`.
@@ -50,16 +54,17 @@ impl Db {
 
     /// Brings the schema up to date. Several servers may do so at once: an advisory lock lets one at a time.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATIONS.run(&self.pool).await
+        MIGRATIONS.run(&self.writes).await
     }
 
+    /// A connection to read with.
     pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        self.pool.acquire().await
+        self.reads.acquire().await
     }
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.pool.begin().await
+        self.writes.begin().await
     }
 
     pub async fn ping(&self) -> sqlx::Result<()> {
@@ -69,19 +74,24 @@ impl Db {
 
     /// A transaction in which every statement sees the same moment, and nothing can be written.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        // Whoever wants one moment wants to read much of it.
+        self.reads.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    /// The same with time to read all there is.
+    pub async fn long_snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let mut tx = self.snapshot().await?;
         sqlx::query("SET LOCAL statement_timeout = '10min'").execute(&mut *tx).await?;
         Ok(tx)
     }
 
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.writes.close().await;
+        self.reads.close().await;
     }
 
     /// Connections open, and how many of them are idle.
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        (self.writes.size() + self.reads.size(), self.writes.num_idle() + self.reads.num_idle())
     }
 }
 
