@@ -18,7 +18,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("platform", &[]),
     ("access", &["platform"]),
     ("events", &["platform"]),
-    ("warehouses", &["platform"]),
+    ("warehouses", &["events", "platform"]),
     ("inventory", &["warehouses", "events", "platform"]),
     ("transfers", &["inventory", "warehouses", "events", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "platform"]),
@@ -56,7 +56,8 @@ const ROOMS: &[&str] = &["access", "events", "warehouses", "inventory", "transfe
 /// Who may hand its transaction to whom. ARCHITECTURE.md says for each what takes the shared
 /// transaction's place if the two become services.
 const TRANSACTIONS: &[(&str, &[&str])] = &[
-    ("warehouses", &["inventory"]), // upwards, through the trait `Occupancy`: asked before a warehouse goes
+    // To inventory it is upwards, through the trait `Occupancy`: asked before a warehouse goes.
+    ("warehouses", &["inventory", "events"]),
     ("inventory", &["warehouses", "events"]),
     ("transfers", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
