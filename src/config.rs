@@ -139,7 +139,8 @@ impl Config {
 #[serde(untagged)]
 enum Loose {
     Flag(bool),
-    Number(i128),
+    Number(i64),
+    Real(f64),
     Text(String),
 }
 
@@ -147,6 +148,7 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match Loose::deserialize(deserializer)? {
         Loose::Flag(flag) => Ok(flag),
         Loose::Number(number) => Ok(number != 0),
+        Loose::Real(number) => Err(serde::de::Error::custom(format!("say 1 or 0 instead of {number}"))),
         Loose::Text(text) => match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(true),
             "" | "0" | "false" | "no" | "off" => Ok(false),

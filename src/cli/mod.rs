@@ -1,8 +1,11 @@
 //! The command line: one file per subcommand.
 
+mod client;
 mod database;
+mod demo;
 mod doctor;
 mod openapi;
+mod replay;
 mod serve;
 
 use std::error::Error as StdError;
@@ -30,6 +33,10 @@ enum Command {
     Serve(Flags),
     /// Prove the books: recompute every level from the ledger, the holds and the allocations
     Doctor(doctor::Args),
+    /// Fill an empty instance with a small shop to look at
+    Demo(demo::Args),
+    /// Drive a file of real invoices through the API, as a shop would, and prove that every unit arrived
+    Replay(replay::Args),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -42,6 +49,8 @@ pub fn main() -> ExitCode {
         None => serve::run(&cli.flags),
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Demo(args)) => client_command(demo::run(args)),
+        Some(Command::Replay(args)) => client_command(replay::run(args)),
         Some(Command::Openapi) => openapi::run(),
     };
     outcome.unwrap_or_else(|error| {
@@ -66,6 +75,11 @@ fn with_causes(error: &dyn StdError) -> String {
 
 fn load(flags: &Flags) -> Result<Config, Box<dyn StdError>> {
     Ok(Config::load(flags)?)
+}
+
+/// Runs a command that talks to a server over HTTP.
+fn client_command<E: StdError + 'static>(work: impl Future<Output = Result<ExitCode, E>>) -> Outcome {
+    Ok(block_on(work)??)
 }
 
 /// A runtime for the whole command.

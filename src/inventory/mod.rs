@@ -1,6 +1,6 @@
 //! Products, their levels and ledger, what is available, and what is promised of it.
 //!
-//! **Invariant:** a change of stock happens in a [`Book`](model::book::Book): the products are locked in
+//! **Invariant:** a change of stock happens in a [`Book`]: the products are locked in
 //! the order of their sku, the change is decided in memory, and levels, ledger and events are written
 //! together. Nothing else writes a level.
 //!

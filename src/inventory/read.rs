@@ -19,11 +19,19 @@ use crate::warehouses::{Directory, Scope};
 impl Inventory {
     /// The stock of these products: over all warehouses, or as a channel sees it. An item for each that exists, as often as it is named.
     pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>) -> Result<Vec<StockView>> {
-        let mut conn = self.db.conn().await?;
-        let directory = self.warehouses.directory(&mut conn).await?;
+        self.stock_in(&mut *self.db.conn().await?, skus, channel).await
+    }
+
+    async fn stock_in(
+        &self,
+        conn: &mut PgConnection,
+        skus: &[String],
+        channel: Option<&str>,
+    ) -> Result<Vec<StockView>> {
+        let directory = self.warehouses.directory(conn).await?;
         let scope = channel.map(|code| directory.scope(Some(code)).ok_or_else(|| Error::NoChannel(code.to_owned())));
         let scope = scope.transpose()?;
-        let (now, products) = repo::levels::read(&mut conn, skus).await?;
+        let (now, products) = repo::levels::read(conn, skus).await?;
         let today = now.0.date_naive();
         let views = skus.iter().filter_map(|sku| {
             let product = products.get(sku)?;
@@ -87,9 +95,10 @@ impl Inventory {
 
     /// Why `available` is what it is.
     pub(super) async fn explain(&self, sku: &str, channel: Option<&str>) -> Result<Explanation> {
-        let stock = self.stock(&[sku.to_owned()], channel).await?.pop();
+        // In one moment, so that the records add up to the sum.
+        let mut conn = self.db.snapshot().await?;
+        let stock = self.stock_in(&mut conn, &[sku.to_owned()], channel).await?.pop();
         let stock = stock.ok_or_else(|| Error::NoProduct(sku.to_owned()))?;
-        let mut conn = self.db.conn().await?;
         let directory = self.warehouses.directory(&mut conn).await?;
         let buffers: BTreeMap<String, i64> = directory
             .scope(channel)

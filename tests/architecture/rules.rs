@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::facts::{Callee, Facts, Source};
-use super::{CRATES, LONG, LONGEST, OPEN_DOORS, ROOMS, SCHEMAS, SEVERAL_ENDPOINTS, STAIR, TRANSACTIONS};
+use super::{CRATES, LONG, LONGEST, ROOMS, SCHEMAS, SEVERAL_ENDPOINTS, SQL_ELSEWHERE, STAIR, TRANSACTIONS};
 
 #[derive(Debug)]
 pub struct Violation {
@@ -65,17 +65,13 @@ fn stair_and_doors(source: &Source, facts: &Facts, found: &mut Vec<Violation>) {
         } else if edge.is_some_and(|edge| edge.ends_with("types")) && service() {
             let remedy = format!("`{from}` knows the types of `{to}`; ask the module in between to use its service");
             found.push(Violation { rule: "imports follow the stair", place, remedy });
-        } else if ROOMS.contains(&to)
-            && path.len() > 3
-            && path[2].starts_with(char::is_lowercase)
-            && !OPEN_DOORS.contains(&(to, path[2].as_str()))
-        {
+        } else if ROOMS.contains(&to) && path.len() > 3 && path[2].starts_with(char::is_lowercase) {
             let remedy = format!("name it as `crate::{to}::…`, after `pub use` in {to}/mod.rs");
             found.push(Violation { rule: "a module is called through its facade alone", place, remedy });
         }
     }
     if ROOMS.contains(&from) {
-        for name in facts.public_modules.iter().filter(|name| !OPEN_DOORS.contains(&(from, name.as_str()))) {
+        for name in &facts.public_modules {
             if source.path.ends_with(&format!("{from}/mod.rs")) {
                 let remedy = "make the module private, and `pub use` the names that callers need".to_owned();
                 let place = source.at(&format!("mod {name}"));
@@ -90,6 +86,9 @@ fn sql(source: &Source, facts: &Facts, found: &mut Vec<Violation>) {
         path[0] == "sqlx"
             && path[1..].iter().any(|s| s.starts_with("query") || s == "QueryBuilder" || s.starts_with("raw_sql"))
     };
+    if SQL_ELSEWHERE.iter().any(|(path, _)| *path == source.path) {
+        return;
+    }
     if !source.is_repo() {
         for path in facts.paths.iter().filter(runs_sql) {
             let remedy = "move the statement into the module's repo, as a function that takes the connection first";

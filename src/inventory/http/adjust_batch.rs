@@ -13,7 +13,8 @@ type AdjustmentBatch = Batch<NewAdjustment>;
 
 /// Change stock many times
 ///
-/// Up to 1,000 adjustments, each on its own, in order: one that is refused does not fail its neighbours.
+/// Up to 1,000 adjustments, each on its own, in order: one that is refused does not fail its neighbours. Each
+/// `level` is as it stands after all of them.
 #[utoipa::path(post, path = "/v1/stock/adjustments/batch", tag = "stock", request_body = AdjustmentBatch,
     responses((status = 200, description = "What became of each, in order", body = BatchAnswer)))]
 pub(super) async fn adjust_stock_batch(

@@ -1,0 +1,116 @@
+//! `stockhold demo`: fills an empty instance with a small living shop.
+
+mod data;
+mod fill;
+mod places;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use self::data::Data;
+use self::fill::Filler;
+use self::places::FIRST_WAREHOUSE;
+use super::client::{self, Client, Page};
+
+/// Fill an empty instance with a small living shop
+///
+/// 300 products of a real gift shop, three warehouses, two channels, stock, four weeks of orders that
+/// end today, returns, transfers, damaged goods and carts. It refuses an instance that has products
+/// of its own; cut off, it goes on where it stopped when run again within a day.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    server: client::Server,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    #[error("the demo's data could not be read")]
+    Data(#[from] csv::Error),
+    #[error("{step}: {problem}")]
+    Item { step: String, problem: String },
+    #[error("an answer of the server could not be read")]
+    Answer(#[source] serde_json::Error),
+    #[error(
+        "this instance is not empty: the demo wants one without products and without a warehouse {FIRST_WAREHOUSE}"
+    )]
+    NotEmpty,
+}
+
+pub async fn run(args: Args) -> Result<ExitCode, Error> {
+    let client = Client::new(&args.server)?;
+    let data = Data::read()?;
+    refuse_foreign_products(&client).await?;
+
+    let bar = ProgressBar::new(data.orders.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{msg:15} {wide_bar} {human_pos}/{human_len} orders") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar.set_message("places");
+    let filler = Filler::begin(&client, &data, &bar, data::edition()).await?;
+    filler.places().await?;
+    bar.set_message("products");
+    filler.products().await?;
+    bar.set_message("stock");
+    filler.stock().await?;
+    bar.set_message("orders");
+    let orders = filler.orders().await?;
+    bar.set_message("returns");
+    filler.returns(&orders).await?;
+    bar.set_message("transfers");
+    filler.transfers().await?;
+    filler.conditions().await?;
+    bar.set_message("carts");
+    filler.carts().await?;
+    bar.finish_and_clear();
+
+    print!("{}", what_next(&data, client.base()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Products without the demo's first warehouse are somebody's own. With it, the keys decide: only a
+/// run of the demo whose keys the server still knows is taken up.
+async fn refuse_foreign_products(client: &Client) -> Result<(), Error> {
+    let page: Page<Value> = client.get(&["products"], &[("limit", "1")]).await?;
+    if page.items.is_empty() {
+        return Ok(());
+    }
+    match client.get::<Value>(&["warehouses", FIRST_WAREHOUSE], &[]).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is("not-found") => Err(Error::NotEmpty),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn what_next(data: &Data, url: &str) -> String {
+    let sku_where = |wanted: &dyn Fn(&data::Product) -> bool| {
+        data.products.iter().find(|product| wanted(product)).map_or("", |product| product.sku.as_str())
+    };
+    let backordered = sku_where(&|product| product.backorder_limit.is_some());
+    let preorder = sku_where(&|product| product.preorder_limit.is_some());
+    let (products, orders, carts) = (data.products.len(), data.orders.len(), data.carts.len());
+    let calls = [
+        (format!("stock/{backordered}"), "a product on backorder, and where it stands"),
+        (format!("stock/{preorder}"), "one that can be ordered before its release"),
+        (format!("stock/{backordered}/explain?channel=WEB"), "why so many are available, and no more"),
+        ("orders?status=placed&limit=5".into(), "orders that wait to be shipped"),
+        ("transfers?status=in_transit".into(), "goods between warehouses"),
+        ("reservations?status=active".into(), "carts that hold stock"),
+        ("stock/movements?limit=10".into(), "the end of the ledger"),
+        ("self-check".into(), "whether every number adds up"),
+    ];
+    let mut text = format!(
+        "The shop is open: {products} products, 3 warehouses, 2 channels, {orders} orders of four weeks, {carts} lines in carts.\n\n\
+         All calls, to try out:  {url}/docs\n\n  auth=\"Authorization: Bearer $STOCKHOLD_KEY\"\n"
+    );
+    for (path, meaning) in calls {
+        text.push_str(&format!("  curl -sH \"$auth\" '{url}/v1/{path}'   # {meaning}\n"));
+    }
+    text
+}
