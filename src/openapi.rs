@@ -1,6 +1,9 @@
 //! The OpenAPI document: what every operation shares is written here, once.
 
+use std::collections::BTreeMap;
+
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -83,20 +86,34 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
 fn merge_parts(document: &mut OpenApi) {
     let Some(components) = &mut document.components else { return };
     let known = components.schemas.clone();
-    for schema in components.schemas.values_mut() {
-        let RefOr::T(Schema::AllOf(parts)) = schema else { continue };
-        let mut whole = ObjectBuilder::new().schema_type(Type::Object).description(parts.description.clone()).build();
-        for part in &parts.items {
-            let part = match part {
-                RefOr::Ref(link) => known.get(link.ref_location.trim_start_matches("#/components/schemas/")),
-                own => Some(own),
-            };
-            if let Some(RefOr::T(Schema::Object(part))) = part {
-                whole.properties.extend(part.properties.clone());
-                whole.required.extend(part.required.clone());
+    components.schemas.values_mut().for_each(|schema| merge_parts_of(schema, &known));
+}
+
+fn merge_parts_of(schema: &mut RefOr<Schema>, known: &BTreeMap<String, RefOr<Schema>>) {
+    let RefOr::T(own) = schema else { return };
+    match own {
+        Schema::Object(object) => object.properties.values_mut().for_each(|property| merge_parts_of(property, known)),
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                merge_parts_of(items, known);
             }
         }
-        *schema = RefOr::T(Schema::Object(whole));
+        Schema::AllOf(parts) => {
+            let mut whole =
+                ObjectBuilder::new().schema_type(Type::Object).description(parts.description.clone()).build();
+            for part in &parts.items {
+                let part = match part {
+                    RefOr::Ref(link) => known.get(link.ref_location.trim_start_matches("#/components/schemas/")),
+                    own => Some(own),
+                };
+                if let Some(RefOr::T(Schema::Object(part))) = part {
+                    whole.properties.extend(part.properties.clone());
+                    whole.required.extend(part.required.clone());
+                }
+            }
+            *own = Schema::Object(whole);
+        }
+        _ => {}
     }
 }
 
