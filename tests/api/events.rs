@@ -7,7 +7,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Server, each};
 
+/// One page of the feed, once all that was written is final.
 async fn feed(server: &Server, query: &str) -> (Vec<Value>, String) {
+    server.events("").await;
+    page(server, query).await
+}
+
+async fn page(server: &Server, query: &str) -> (Vec<Value>, String) {
     let page = server.get(&format!("/v1/events?{query}")).await.expect(200);
     (page["items"].as_array().unwrap().clone(), page["next_cursor"].as_str().unwrap().to_owned())
 }
@@ -87,6 +93,7 @@ async fn a_reader_beside_many_writers_misses_nothing_and_sees_nothing_twice() {
         first.product(&format!("P-{writer}")).await;
     }
     let (_, start) = feed(&first, "limit=200").await;
+    let before = first.events_written("").await;
     let servers = Arc::new([first, second]);
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
@@ -103,19 +110,16 @@ async fn a_reader_beside_many_writers_misses_nothing_and_sees_nothing_twice() {
     }
     let mut seen: Vec<Value> = Vec::new();
     let mut cursor = start;
-    let mut done = false;
     loop {
-        let (items, next) = feed(&servers[seen.len() % 2], &format!("limit=7&after={cursor}")).await;
+        let (items, next) = page(&servers[seen.len() % 2], &format!("limit=7&after={cursor}")).await;
         cursor = next;
-        if items.is_empty() && done {
+        if items.is_empty() && writers.is_empty() && before + seen.len() >= servers[0].events_written("").await {
             break;
         }
         seen.extend(items);
-        // One more round after the last writer has ended: then there is nothing to come.
         while let Some(ended) = writers.try_join_next() {
             ended.unwrap();
         }
-        done = writers.is_empty();
     }
     let mut last: HashMap<&str, i64> = HashMap::new();
     for event in seen.iter().filter(|event| event["type"] == "stock.level_changed") {

@@ -173,19 +173,35 @@ impl Server {
     }
 
     /// All events so far of these types (separated by commas), or all of all types.
+    ///
+    /// The feed holds back what is not final yet, which any transaction on the same Postgres may delay, so
+    /// this waits until it shows as much as was written.
     pub async fn events(&self, types: &str) -> Vec<Value> {
+        let written = self.events_written(types).await;
         let filter = if types.is_empty() { String::new() } else { format!("&type={types}") };
         let mut events = Vec::new();
         let mut after = String::new();
-        loop {
-            let feed = self.get(&format!("/v1/events?limit=200{after}{filter}")).await.expect(200);
-            let items = feed["items"].as_array().unwrap();
-            if items.is_empty() {
-                return events;
+        let reading = async {
+            loop {
+                let feed = self.get(&format!("/v1/events?limit=200{after}{filter}")).await.expect(200);
+                let items = feed["items"].as_array().unwrap();
+                if items.is_empty() && events.len() >= written {
+                    return;
+                }
+                events.extend(items.iter().cloned());
+                after = format!("&after={}", feed["next_cursor"].as_str().unwrap());
             }
-            events.extend(items.iter().cloned());
-            after = format!("&after={}", feed["next_cursor"].as_str().unwrap());
-        }
+        };
+        tokio::time::timeout(DEADLINE, reading).await.expect("the feed shows what was written");
+        events
+    }
+
+    /// How many events of these types the outbox has.
+    pub async fn events_written(&self, types: &str) -> usize {
+        let mut conn = self.database.options().connect().await.unwrap();
+        let sql = "SELECT count(*) FROM events.outbox WHERE $1 = '' OR type = ANY (string_to_array($1, ','))";
+        let count: i64 = sqlx::query_scalar(sql).bind(types).fetch_one(&mut conn).await.unwrap();
+        usize::try_from(count).unwrap()
     }
 
     /// Runs SQL behind the server's back, as a superuser.
