@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::model::place::{NewMovement, Place};
 use super::{Inventory, Result, SERVER, repo};
+use crate::platform::clock::Timestamp;
 use crate::platform::difference::Difference;
 
 /// Quantities by (what they belong to, product or line), as another module keeps them.
@@ -42,9 +43,14 @@ impl Inventory {
         Ok(found)
     }
 
-    /// `held`: what the reservations that are alive say they hold, by (reservation, product).
-    pub async fn self_check_holds(&self, conn: &mut PgConnection, held: &Quantities) -> Result<Vec<Difference>> {
-        let holds = repo::check::live_holds(conn).await?;
+    /// `held`: what the reservations that are alive at that time say they hold, by (reservation, product).
+    pub async fn self_check_holds(
+        &self,
+        conn: &mut PgConnection,
+        at: Timestamp,
+        held: &Quantities,
+    ) -> Result<Vec<Difference>> {
+        let holds = repo::check::live_holds(conn, at).await?;
         Ok(compare("holds_equal_reservations", &named(held), &named(&holds)))
     }
 

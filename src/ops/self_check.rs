@@ -48,8 +48,8 @@ impl SelfCheck {
         let mut differences = self.inventory.self_check(&mut snapshot).await?;
         let in_transit = self.transfers.in_transit(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_transit(&mut snapshot, &in_transit).await?);
-        let held = self.reservations.held(&mut snapshot).await?;
-        differences.extend(self.inventory.self_check_holds(&mut snapshot, &held).await?);
+        let (at, held) = self.reservations.held(&mut snapshot).await?;
+        differences.extend(self.inventory.self_check_holds(&mut snapshot, at, &held).await?);
         let open = self.orders.open_quantities(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_claims(&mut snapshot, &open).await?);
         differences.extend(self.orders.self_check(&mut snapshot).await?);

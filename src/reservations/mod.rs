@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Inventory};
+use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
@@ -215,8 +216,13 @@ impl Reservations {
         Ok(!expired.is_empty())
     }
 
-    /// What the reservations that are alive hold, by (reservation, product).
-    pub async fn held(&self, conn: &mut PgConnection) -> Result<std::collections::BTreeMap<(Uuid, String), i64>> {
-        Ok(repo::held(conn).await?)
+    /// What the reservations that are alive hold, by (reservation, product), and the time by which that was
+    /// judged: later than the snapshot it is read in, so that what that shows as given up has expired.
+    pub async fn held(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<(Timestamp, std::collections::BTreeMap<(Uuid, String), i64>)> {
+        let at = repo::clock(conn).await?;
+        Ok((at, repo::held(conn, at).await?))
     }
 }

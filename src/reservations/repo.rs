@@ -227,13 +227,14 @@ pub(super) async fn due(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec
     .await
 }
 
-/// What those that are alive say they hold, as of the transaction's begin.
-pub(super) async fn held(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
+/// What those that are alive at that time say they hold.
+pub(super) async fn held(conn: &mut PgConnection, at: Timestamp) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
     let rows = sqlx::query!(
         r#"SELECT r.id, line ->> 'sku' AS "sku!", sum((line ->> 'quantity')::bigint)::bigint AS "quantity!"
            FROM reservations.reservations r CROSS JOIN LATERAL jsonb_array_elements(r.lines) AS line
-           WHERE r.status = 'active' AND r.expires_at > now() GROUP BY r.id, line ->> 'sku'
-           HAVING sum((line ->> 'quantity')::bigint) > 0"#
+           WHERE r.status = 'active' AND r.expires_at > $1 GROUP BY r.id, line ->> 'sku'
+           HAVING sum((line ->> 'quantity')::bigint) > 0"#,
+        at as Timestamp
     )
     .fetch_all(conn)
     .await?;

@@ -66,11 +66,6 @@ impl Server {
         Self { url, app, client, shutdown, serving, database, _room: room }
     }
 
-    /// Stops answering, as at SIGTERM.
-    pub fn begin_shutdown(&self) {
-        self.shutdown.start();
-    }
-
     /// A request with the admin key; `send` it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anonymous(method, path).bearer_auth(ADMIN_KEY)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, each, faults};
+use crate::harness::{Server, each, eventually, faults};
 
 #[tokio::test]
 async fn the_ledger_is_listed_newest_first_and_filtered() {
@@ -212,4 +212,20 @@ async fn a_repair_believes_the_count_and_books_it() {
     assert_eq!(booked, [r#"2 "adjustment" -> "damaged""#, r#"3 "adjustment" -> "good""#]);
     let mut tx = server.app.db.begin().await.unwrap();
     assert!(server.app.inventory.repair_in_tx(&mut tx).await.unwrap().is_empty());
+}
+
+/// A check that begins before a hold expires may see the books as they are after a sale gave it up.
+#[tokio::test]
+async fn the_self_check_is_not_fooled_by_what_expires_meanwhile() {
+    let server = Server::without_sweeper().await;
+    server.shop(&[("TEA", 1)]).await;
+    let held = server.hold("TEA", 1, 1).await;
+    // A transaction sees what was committed before its first statement, not before its beginning.
+    let mut snapshot = server.app.db.snapshot().await.unwrap();
+    let path = format!("/v1/reservations/{}", held["id"].as_str().unwrap());
+    eventually("the hold expires", || async { server.get(&path).await.json["status"] == "expired" }).await;
+    server.order("TEA", 1).await;
+    let (at, holds) = server.app.reservations.held(&mut snapshot).await.unwrap();
+    assert_eq!(server.app.inventory.self_check_holds(&mut snapshot, at, &holds).await.unwrap(), []);
+    server.assert_clean().await;
 }

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::inventory::model::place::Condition;
+use crate::platform::clock::Timestamp;
 use crate::platform::difference::Difference;
 
 /// A quantity in a condition that the ledger does not explain.
@@ -156,11 +157,12 @@ pub async fn incoming(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, 
     Ok(rows.into_iter().map(|row| (row.subject, row.incoming)).collect())
 }
 
-/// What live holds hold, by (reservation, product).
-pub async fn live_holds(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
+/// What the holds that are alive at that time hold, by (reservation, product).
+pub async fn live_holds(conn: &mut PgConnection, at: Timestamp) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
     let rows = sqlx::query!(
         r#"SELECT reservation_id, sku, sum(quantity)::bigint AS "quantity!" FROM inventory.holds
-           WHERE expires_at > now() GROUP BY reservation_id, sku"#
+           WHERE expires_at > $1 GROUP BY reservation_id, sku"#,
+        at as Timestamp
     )
     .fetch_all(conn)
     .await?;
