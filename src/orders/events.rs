@@ -10,15 +10,15 @@ pub fn of(r#type: &'static str, order: &Order) -> Event {
 }
 
 pub fn shipment(r#type: &'static str, order: &Order, shipment: &Shipment) -> Event {
-    let data = json!({ "order_id": order.id, "order_number": order.number, "shipment": shipment });
+    let data = json!({ "order_id": order.head.id, "order_number": order.head.number, "shipment": shipment });
     Event::new(r#type, subject(order), &data)
 }
 
 pub fn returned(order: &Order, r#return: &Return) -> Event {
-    let data = json!({ "order_id": order.id, "order_number": order.number, "return": r#return });
+    let data = json!({ "order_id": order.head.id, "order_number": order.head.number, "return": r#return });
     Event::new("return.received", subject(order), &data)
 }
 
 fn subject(order: &Order) -> String {
-    format!("orders/{}", order.id)
+    format!("orders/{}", order.head.id)
 }

@@ -82,7 +82,7 @@ impl Orders {
         let lines = plan_shipment(order, new)?;
         let shipment = Shipment {
             id: id::new(),
-            order_id: order.id,
+            order_id: order.head.id,
             warehouse: new.warehouse.0.clone(),
             status: ShipmentStatus::Shipped,
             carrier: new.carrier.clone(),
@@ -96,7 +96,7 @@ impl Orders {
         repo::insert_shipment(conn, &shipment, now).await?;
         let shipped: Vec<(Uuid, i64)> = goods.iter().map(|line| (line.order_line_id, line.quantity)).collect();
         repo::add_shipped(conn, &shipped).await?;
-        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let own = ["shipment.created", "shipment.shipped"].map(|kind| events::shipment(kind, &order, &shipment));
         Events::publish_in_tx(conn, &own.into_iter().chain(completed).collect::<Vec<_>>()).await?;
         Ok(shipment)
@@ -120,7 +120,7 @@ impl Orders {
         }
         let delivered_at = delivered_at.unwrap_or(now).min(now);
         repo::set_delivered(conn, shipment, delivered_at).await?;
-        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let delivered = order.shipments.iter().find(|s| s.id == shipment).ok_or(Error::NoShipment(shipment))?;
         let own = std::iter::once(events::shipment("shipment.delivered", &order, delivered));
         Events::publish_in_tx(conn, &own.chain(completed).collect::<Vec<_>>()).await?;
@@ -141,7 +141,7 @@ impl Orders {
         }
         let r#return = Return {
             id: id::new(),
-            order_id: order.id,
+            order_id: order.head.id,
             reason: new.reason.clone(),
             received_at: new.received_at.unwrap_or(now).min(now),
             lines: plan_return(order, new)?,
@@ -157,7 +157,7 @@ impl Orders {
         self.inventory.take_back_in_tx(conn, r#return.id, &goods, Some(r#return.received_at), actor).await?;
         repo::insert_return(conn, &r#return, now).await?;
         repo::add_returned(conn, &r#return.lines).await?;
-        let (order, completed) = self.refresh_in_tx(conn, order.id, None).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let own = std::iter::once(events::returned(&order, &r#return));
         Events::publish_in_tx(conn, &own.chain(completed).collect::<Vec<_>>()).await?;
         Ok(r#return)
@@ -170,7 +170,7 @@ fn goods(line: &ShipmentLine) -> ShipLine {
 
 /// Which order lines the shipment serves, and with how much.
 fn plan_shipment(order: &Order, new: &NewShipment) -> Result<Vec<ShipmentLine>> {
-    if order.status != OrderStatus::Placed {
+    if order.head.status != OrderStatus::Placed {
         return Err(Error::State("only an order that is placed can be shipped".to_owned()));
     }
     let warehouse = new.warehouse.0.as_str();

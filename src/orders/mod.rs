@@ -32,7 +32,7 @@ use crate::warehouses::Location;
 pub use error::Error;
 pub use http::router;
 
-use model::{Filter, NewOrder, NewOrderLine, Order, OrderRecord, OrderStatus};
+use model::{Filter, NewOrder, NewOrderLine, Order, OrderHead, OrderStatus};
 
 #[derive(Clone)]
 pub struct Orders {
@@ -131,8 +131,8 @@ impl Orders {
 
     async fn list(&self, filter: &Filter, page: PageRequest<Uuid>) -> Result<Page<Order>> {
         let mut conn = self.db.snapshot().await?;
-        let records = repo::list(&mut conn, filter, page.after, page.fetch()).await?;
-        let Page { items, next_cursor } = page.page(records, |record| record.id);
+        let heads = repo::list(&mut conn, filter, page.after, page.fetch()).await?;
+        let Page { items, next_cursor } = page.page(heads, |head| head.id);
         Ok(Page { items: self.assemble(&mut conn, items).await?, next_cursor })
     }
 
@@ -154,9 +154,9 @@ impl Orders {
     }
 
     async fn get_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<Order> {
-        let record = repo::find(conn, id).await?.ok_or_else(|| Error::NotFound(id.to_string()))?;
-        let mut orders = self.assemble(conn, vec![record]).await?;
-        Ok(orders.pop().expect("one record makes one order"))
+        let head = repo::find(conn, id).await?.ok_or_else(|| Error::NotFound(id.to_string()))?;
+        let mut orders = self.assemble(conn, vec![head]).await?;
+        Ok(orders.pop().expect("one head makes one order"))
     }
 
     /// Locks the order's row, and reads the order.
@@ -169,14 +169,14 @@ impl Orders {
     }
 
     /// Orders with all that belongs to them: a fixed number of statements, whatever their number.
-    async fn assemble(&self, conn: &mut PgConnection, records: Vec<OrderRecord>) -> Result<Vec<Order>> {
-        let ids: Vec<Uuid> = records.iter().map(|record| record.id).collect();
+    async fn assemble(&self, conn: &mut PgConnection, heads: Vec<OrderHead>) -> Result<Vec<Order>> {
+        let ids: Vec<Uuid> = heads.iter().map(|head| head.id).collect();
         let lines = repo::lines_of(conn, &ids).await?;
         let shipments = repo::shipments_of(conn, &ids).await?;
         let returns = repo::returns_of(conn, &ids).await?;
         let claims = self.inventory.claims_of(conn, &ids).await?;
         let claims: HashMap<Uuid, Claim> = claims.into_iter().map(|claim| (claim.order_line_id, claim)).collect();
-        Ok(model::assemble(records, lines, &claims, shipments, returns))
+        Ok(model::assemble(heads, lines, &claims, shipments, returns))
     }
 
     /// Cancels what is not shipped yet. An order that is cancelled already stays so.
@@ -187,11 +187,11 @@ impl Orders {
         if order.open() == 0 {
             return Err(Error::State("everything is shipped: take it back with a return instead".to_owned()));
         }
-        let freed = self.inventory.deallocate_in_tx(conn, order.id).await?;
+        let freed = self.inventory.deallocate_in_tx(conn, order.head.id).await?;
         let cancelled: Vec<(Uuid, i64)> =
             freed.iter().map(|claim| (claim.order_line_id, claim.sourced.quantity())).collect();
         repo::add_cancelled(conn, &cancelled).await?;
-        let (order, completed) = self.refresh_in_tx(conn, order.id, reason).await?;
+        let (order, completed) = self.refresh_in_tx(conn, order.head.id, reason).await?;
         let cancelled = std::iter::once(events::of("order.cancelled", &order));
         Events::publish_in_tx(conn, &cancelled.chain(completed).collect::<Vec<_>>()).await?;
         Ok(order)
@@ -209,7 +209,7 @@ impl Orders {
         let (status, fulfilment) = (before.derived_status(), before.derived_fulfilment());
         repo::set_status(conn, id, status, fulfilment, cancel_reason).await?;
         let after = self.get_in_tx(conn, id).await?;
-        let is_new = before.status != OrderStatus::Completed && after.status == OrderStatus::Completed;
+        let is_new = before.head.status != OrderStatus::Completed && after.head.status == OrderStatus::Completed;
         let completed = is_new.then(|| events::of("order.completed", &after));
         Ok((after, completed))
     }

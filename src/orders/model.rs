@@ -154,9 +154,12 @@ pub(super) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> sqlx::Resul
     serde_json::from_value(text.into()).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// The order's own row.
-pub(super) struct OrderRecord {
+/// An order without what belongs to it: its own row.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OrderHead {
     pub id: Uuid,
+    /// Counted from 1001; gaps mean nothing
+    #[schema(example = 1001)]
     pub number: i64,
     pub status: OrderStatus,
     pub payment_status: PaymentStatus,
@@ -301,25 +304,10 @@ pub struct Return {
 /// What a customer bought
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Order {
-    pub id: Uuid,
-    /// Counted from 1001; gaps mean nothing
-    #[schema(example = 1001)]
-    pub number: i64,
-    pub status: OrderStatus,
-    pub payment_status: PaymentStatus,
-    pub fulfilment_status: FulfilmentStatus,
-    pub channel: Option<String>,
-    pub reference: Option<String>,
-    pub customer: Customer,
-    pub shipping_address: Option<Address>,
-    pub note: Option<String>,
-    pub reservation_id: Option<Uuid>,
-    pub cancel_reason: Option<String>,
+    #[serde(flatten)]
+    pub head: OrderHead,
     /// Of all lines, less what was cancelled; null unless all are priced in one currency
     pub total: Option<Money>,
-    pub placed_at: Timestamp,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
     pub lines: Vec<OrderLine>,
     pub shipments: Vec<Shipment>,
     pub returns: Vec<Return>,
@@ -367,7 +355,7 @@ fn total(lines: &[OrderLine]) -> Option<Money> {
 
 /// Puts together what was read apart. All come in the order in which they are to be shown.
 pub(super) fn assemble(
-    records: Vec<OrderRecord>,
+    heads: Vec<OrderHead>,
     lines: Vec<LineRecord>,
     claims: &HashMap<Uuid, Claim>,
     shipments: Vec<Shipment>,
@@ -386,28 +374,14 @@ pub(super) fn assemble(
     for r#return in returns {
         returns_by.entry(r#return.order_id).or_default().push(r#return);
     }
-    let orders = records.into_iter().map(|record| {
-        let lines = lines_by.remove(&record.id).unwrap_or_default();
+    let orders = heads.into_iter().map(|head| {
+        let lines = lines_by.remove(&head.id).unwrap_or_default();
         Order {
-            id: record.id,
-            number: record.number,
-            status: record.status,
-            payment_status: record.payment_status,
-            fulfilment_status: record.fulfilment_status,
-            channel: record.channel,
-            reference: record.reference,
-            customer: record.customer,
-            shipping_address: record.shipping_address,
-            note: record.note,
-            reservation_id: record.reservation_id,
-            cancel_reason: record.cancel_reason,
             total: total(&lines),
-            placed_at: record.placed_at,
-            created_at: record.created_at,
-            updated_at: record.updated_at,
             lines,
-            shipments: shipments_by.remove(&record.id).unwrap_or_default(),
-            returns: returns_by.remove(&record.id).unwrap_or_default(),
+            shipments: shipments_by.remove(&head.id).unwrap_or_default(),
+            returns: returns_by.remove(&head.id).unwrap_or_default(),
+            head,
         }
     });
     orders.collect()

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::DraftLine;
 use super::model::{
-    Filter, FulfilmentStatus, LineRecord, NewOrder, OrderRecord, OrderStatus, Return, ReturnLine, Shipment,
-    ShipmentLine, from_text, to_text,
+    Filter, FulfilmentStatus, LineRecord, NewOrder, OrderHead, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine,
+    from_text, to_text,
 };
 use crate::inventory::Disposition;
 use crate::platform::clock::Timestamp;
@@ -46,11 +46,11 @@ fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<Value> {
     serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-impl TryFrom<OrderRow> for OrderRecord {
+impl TryFrom<OrderRow> for OrderHead {
     type Error = sqlx::Error;
 
     fn try_from(row: OrderRow) -> sqlx::Result<Self> {
-        Ok(OrderRecord {
+        Ok(OrderHead {
             id: row.id,
             number: row.number,
             status: from_text(&row.status)?,
@@ -131,7 +131,7 @@ pub(super) async fn id_of_number(conn: &mut PgConnection, number: i64) -> sqlx::
     sqlx::query_scalar!("SELECT id FROM orders.orders WHERE number = $1", number).fetch_optional(conn).await
 }
 
-pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<OrderRecord>> {
+pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<OrderHead>> {
     let row = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
@@ -142,7 +142,7 @@ pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
     )
     .fetch_optional(conn)
     .await?;
-    row.map(OrderRecord::try_from).transpose()
+    row.map(OrderHead::try_from).transpose()
 }
 
 /// The newest first.
@@ -151,7 +151,7 @@ pub(super) async fn list(
     filter: &Filter,
     before: Option<Uuid>,
     limit: i64,
-) -> sqlx::Result<Vec<OrderRecord>> {
+) -> sqlx::Result<Vec<OrderHead>> {
     if let Some(sku) = &filter.sku {
         return list_with_product(conn, filter, sku, before, limit).await;
     }
@@ -174,7 +174,7 @@ pub(super) async fn list(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(OrderRecord::try_from).collect()
+    rows.into_iter().map(OrderHead::try_from).collect()
 }
 
 /// Those with a line of a product. A statement of its own: its plan begins with the lines.
@@ -184,7 +184,7 @@ async fn list_with_product(
     sku: &str,
     before: Option<Uuid>,
     limit: i64,
-) -> sqlx::Result<Vec<OrderRecord>> {
+) -> sqlx::Result<Vec<OrderHead>> {
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
@@ -206,7 +206,7 @@ async fn list_with_product(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(OrderRecord::try_from).collect()
+    rows.into_iter().map(OrderHead::try_from).collect()
 }
 
 pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<LineRecord>> {

@@ -77,6 +77,7 @@ fn base_dir() -> PathBuf {
 }
 
 /// Leaves somebody behind who waits until this process and its Postgres have ended, and clears up.
+#[allow(clippy::zombie_processes)] // it outlives us: that is its purpose
 fn remove_at_our_end(dir: &Path) {
     let script = r#"while kill -0 "$1" 2>&-; do sleep 0.5; done; sleep 1; rm -rf "$2""#;
     let mut cleaner = Command::new("sh");

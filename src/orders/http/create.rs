@@ -24,7 +24,7 @@ pub(super) async fn create_order(
     let run = command.run(orders, |tx, orders, command| {
         Box::pin(async move {
             let order = orders.place_in_tx(tx, &command.body.0).await?;
-            Ok(Reply::created(format!("/v1/orders/{}", order.id), &order))
+            Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
         })
     });
     run.await
