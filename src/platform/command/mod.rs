@@ -130,10 +130,13 @@ impl<T: Input> Command<T> {
         F: for<'a> Fn(&'a mut PgConnection, &'a C, &'a Command<T>) -> BoxFuture<'a, Result<Reply, Problem>>,
     {
         let mut tx = self.db.begin().await?;
-        if let Some(record) = &self.idempotency
-            && let Some(earlier) = self.claim(&mut tx, record).await?
-        {
-            return Ok(earlier);
+        if let Some(record) = &self.idempotency {
+            let claimed = self.claim(&mut tx, record).await;
+            if !matches!(claimed, Ok(None)) {
+                // Ended here and not by dropping it: the key must be free when the caller has the answer.
+                tx.rollback().await?;
+                return claimed.map(|earlier| earlier.expect("there is one, or it would be claimed"));
+            }
         }
         match work(&mut tx, context, self).await {
             Ok(reply) => {
