@@ -3,6 +3,7 @@
 //! fault with its pointer.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use jsonschema::error::{ValidationError, ValidationErrorKind};
 use jsonschema::{Draft, Validator};
@@ -20,28 +21,28 @@ const MAX_FAULTS: usize = 100;
 /// A validator for each schema of the document, by its component name.
 pub struct Schemas {
     components: Value,
-    by_name: HashMap<String, Validator>,
+    /// Compiled when first asked for: a hundred of them would be most of a server's start.
+    by_name: HashMap<String, OnceLock<Validator>>,
 }
 
 impl Schemas {
-    /// Compiles what the document holds. Panics when a schema of ours is no schema: a programming error, found at start.
     pub fn from_document(document: &utoipa::openapi::OpenApi) -> Self {
         let document = serde_json::to_value(document).expect("the document is plain data");
         let components = document["components"].clone();
         let names = components["schemas"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
-        let by_name = names
-            .map(|name| {
-                let schema = json!({"$ref": format!("#/components/schemas/{name}"), "components": components});
-                (name, compile(&schema))
-            })
-            .collect();
+        let by_name = names.map(|name| (name, OnceLock::new())).collect();
         Self { components, by_name }
     }
 
-    /// Every fault of `value` as a `name`; empty when it is valid.
+    /// Every fault of `value` as a `name`; empty when it is valid. Panics when a schema of ours is no schema:
+    /// a programming error, which the tests of every body find.
     pub fn faults(&self, name: &str, value: &Value) -> Vec<Fault> {
-        let validator =
+        let slot =
             self.by_name.get(name).unwrap_or_else(|| panic!("request type {name} is not in the OpenAPI document"));
+        let validator = slot.get_or_init(|| {
+            let link = format!("#/components/schemas/{name}");
+            compile(&json!({"$ref": link, "components": self.components}))
+        });
         faults_of(validator, value)
     }
 

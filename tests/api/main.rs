@@ -16,6 +16,7 @@ mod openapi;
 mod orders;
 mod products;
 mod races;
+mod races_of_reservations;
 mod reservations;
 mod sourcing;
 mod stock;
