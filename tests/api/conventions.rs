@@ -1,7 +1,5 @@
 //! What holds for every call: keys, problems, versions, idempotency, lists.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use stockhold::platform::problem::KINDS;
@@ -235,8 +233,11 @@ async fn a_request_that_still_runs_is_not_run_twice_and_outlives_its_caller() {
     let mut blocker = server.app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM inventory.products FOR UPDATE").execute(&mut *blocker).await.unwrap();
     // The caller hangs up while the order waits for the product.
-    let order = server.post_once("/v1/orders", "key", one.clone());
-    assert!(tokio::time::timeout(Duration::from_millis(300), order).await.is_err());
+    let waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    tokio::select! {
+        answer = server.post_once("/v1/orders", "key", one.clone()) => panic!("it should wait: {answer:?}"),
+        () = eventually("the order waits", || async { server.sql(waiting).await.unwrap() == 1 }) => {}
+    }
     server.post_once("/v1/orders", "key", one.clone()).await.refused(409, "idempotency-in-progress");
     blocker.rollback().await.unwrap();
     eventually("the order is placed", || async { server.list("/v1/orders").await.len() == 1 }).await;
