@@ -5,28 +5,45 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::Access;
+use crate::access::{Access, Guard};
+use crate::brokers::Brokers;
 use crate::config::Config;
 use crate::events::Events;
+use crate::feeds::Feeds;
 use crate::inventory::Inventory;
 use crate::lifecycle::{Shutdown, Workers};
+use crate::notices::Notices;
 use crate::ops::{Ops, SelfCheck};
 use crate::orders::Orders;
 use crate::platform::db::Db;
+use crate::platform::edge::Edge;
+use crate::platform::intake::{self, Api, Intake};
+use crate::platform::jobs::{Handlers, Jobs};
 use crate::platform::schema::Schemas;
-use crate::platform::{Platform, command, edge};
+use crate::platform::server::{Certificates, Server};
+use crate::platform::{Platform, audit, command, edge};
 use crate::reservations::Reservations;
 use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
-use crate::{access, events, inventory, openapi, ops, orders, reservations, transfers, warehouses};
+use crate::webhooks::Webhooks;
+use crate::{
+    access, asyncapi, brokers, events, feeds, inventory, notices, openapi, ops, orders, reservations, transfers,
+    warehouses, webhooks,
+};
 
 /// How long requests in flight may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// How often to see whether the database is there: the longest that anybody waits for one that is away.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What the intake cannot tell from a request's method.
+const API: Api = Api { reading: &["/v1/stock/query"], patient: &["/v1/self-check"] };
 
 /// The modules, each behind its facade.
 #[derive(Clone)]
@@ -37,32 +54,67 @@ pub struct App {
     pub warehouses: Warehouses,
     pub inventory: Inventory,
     pub transfers: Transfers,
+    pub feeds: Feeds,
     pub reservations: Reservations,
     pub orders: Orders,
+    pub webhooks: Webhooks,
+    pub brokers: Brokers,
+    pub notices: Notices,
+    pub jobs: Jobs,
 }
 
 impl App {
+    /// With the settings as they are where nobody changes them.
     pub fn new(db: Db) -> Self {
-        let access = Access::new(db.clone());
-        let events = Events::new(db.clone());
+        Self::configured(db, &Config::default())
+    }
+
+    pub fn configured(db: Db, config: &Config) -> Self {
+        let access = Access::new(db.clone(), config.access());
+        let events = Events::new(db.clone(), config.limits.streams);
         let warehouses = Warehouses::new(db.clone());
-        let inventory = Inventory::new(db.clone(), warehouses.clone());
+        let inventory = Inventory::new(db.clone(), events.clone(), warehouses.clone());
         let transfers = Transfers::new(db.clone(), inventory.clone(), warehouses.clone());
+        let feeds = Feeds::new(db.clone(), inventory.clone(), warehouses.clone());
         let reservations = Reservations::new(db.clone(), inventory.clone());
         let orders = Orders::new(db.clone(), reservations.clone(), inventory.clone());
-        Self { db, access, events, warehouses, inventory, transfers, reservations, orders }
+        let webhooks = Webhooks::new(db.clone(), events.clone(), config.webhooks.clone());
+        let brokers = Brokers::new(db.clone(), events.clone(), config.brokers());
+        let (settings, smtp) = (config.notices.clone(), &config.smtp);
+        let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
+        let jobs = Jobs::new(db.clone());
+        Self {
+            db,
+            access,
+            events,
+            warehouses,
+            inventory,
+            transfers,
+            feeds,
+            reservations,
+            orders,
+            webhooks,
+            brokers,
+            notices,
+            jobs,
+        }
     }
 
     /// All routes with their documentation.
     fn routes(&self, shutdown: Shutdown) -> OpenApiRouter {
         OpenApiRouter::with_openapi(openapi::base())
+            .merge(access::router(self.access.clone()))
             .merge(warehouses::router(self.warehouses.clone(), Arc::new(self.inventory.clone())))
             .merge(inventory::router(self.inventory.clone()))
             .merge(transfers::router(self.transfers.clone()))
+            .merge(feeds::router(self.feeds.clone()))
             .merge(reservations::router(self.reservations.clone()))
             .merge(orders::router(self.orders.clone()))
-            .merge(events::router(self.events.clone()))
-            .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), shutdown)))
+            .merge(events::router(self.events.clone(), shutdown.clone()))
+            .merge(webhooks::router(self.webhooks.clone()))
+            .merge(brokers::router(self.brokers.clone()))
+            .merge(notices::router(self.notices.clone()))
+            .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 
     pub fn self_check(&self) -> SelfCheck {
@@ -75,30 +127,59 @@ impl App {
         openapi::finish(self.routes(Shutdown::default()).into_openapi())
     }
 
+    /// The AsyncAPI document of this server.
+    pub fn events_document(&self) -> serde_json::Value {
+        asyncapi::document(&self.document())
+    }
+
     pub fn router(&self, config: &Config, shutdown: Shutdown) -> Router {
-        let (routes, document) = self.routes(shutdown).split_for_parts();
+        let (routes, document) = self.routes(shutdown.clone()).split_for_parts();
         let document = openapi::finish(document);
-        let platform = Platform { db: self.db.clone(), schemas: Arc::new(Schemas::from_document(&document)) };
+        let events_document = asyncapi::document(&document);
+        let guard = Guard::new(self.access.clone(), &document);
+        let schemas = Arc::new(Schemas::from_document(&document, config.limits.json_depth));
+        let platform = Platform { db: self.db.clone(), schemas };
+        let intake = Arc::new(Intake::new(&config.limits, config.body_limit, config.database_connections, API));
+        let edge = Arc::new(Edge {
+            trusted: config.trusted_proxies.clone(),
+            forwarded: config.forwarded_header,
+            tls: config.tls_cert.is_some(),
+        });
         routes
-            .merge(ops::documents(document))
+            .merge(ops::documents(document, &events_document))
             .fallback(edge::nothing_here)
             .method_not_allowed_fallback(edge::method_not_allowed)
-            .layer(from_fn_with_state(self.access.clone(), access::authenticate))
+            .layer(from_fn_with_state(intake.clone(), intake::admit))
+            .layer(from_fn_with_state(guard, access::guard))
+            .layer(from_fn_with_state(intake, intake::meet))
             .layer(axum::Extension(platform))
-            .layer(DefaultBodyLimit::max(config.body_limit))
+            .layer(DefaultBodyLimit::disable()) // the intake has received the body, within the limit
             .layer(CatchPanicLayer::custom(edge::panicked))
-            .layer(from_fn(edge::edge))
+            .layer(from_fn_with_state(shutdown, ops::close_when_stopping))
+            .layer(from_fn_with_state(edge, edge::edge))
+    }
+
+    /// Who does which jobs.
+    fn handlers(&self) -> Handlers {
+        self.notices.add_handlers(Handlers::default())
     }
 
     /// Starts what runs beside the requests.
     pub fn start_workers(&self, config: &Config, shutdown: &Shutdown) -> Workers {
         let mut workers = Workers::default();
+        let db = self.db.clone();
+        workers.every("database", LOOK, shutdown.clone(), move || {
+            let db = db.clone();
+            async move { db.ping().await.map(|()| false) }
+        });
         let reservations = self.reservations.clone();
         let pause = Duration::from_millis(config.sweep_interval_ms);
-        workers.every("sweeper", pause, shutdown.clone(), move || {
-            let reservations = reservations.clone();
-            async move { reservations.expire_due().await }
-        });
+        if !pause.is_zero() {
+            workers.every("sweeper", pause, shutdown.clone(), move || {
+                let reservations = reservations.clone();
+                async move { reservations.expire_due().await }
+            });
+        }
         let inventory = self.inventory.clone();
         workers.every("backlog", Duration::from_secs(1), shutdown.clone(), move || {
             let inventory = inventory.clone();
@@ -114,33 +195,84 @@ impl App {
                 Ok::<_, sqlx::Error>(forgotten == limit.unsigned_abs())
             }
         });
+        let access = self.access.clone();
+        workers.every("sessions", Duration::from_secs(60), shutdown.clone(), move || {
+            let access = access.clone();
+            async move { access.forget_old_sessions().await }
+        });
+        let events = self.events.clone();
+        workers.every("feed", events::PAUSE, shutdown.clone(), move || {
+            let events = events.clone();
+            async move { events.follow().await }
+        });
+        let events = self.events.clone();
+        let days = config.events_days;
+        workers.every("days of the feed", Duration::from_secs(600), shutdown.clone(), move || {
+            let events = events.clone();
+            async move { events.turn_days(days).await }
+        });
+        let webhooks = self.webhooks.clone();
+        workers.every("webhooks", Duration::from_millis(100), shutdown.clone(), move || {
+            let webhooks = webhooks.clone();
+            async move { webhooks.fan_out().await }
+        });
+        workers.run(self.webhooks.clone().deliver(shutdown.clone()));
+        let webhooks = self.webhooks.clone();
+        workers.every("log of webhooks", Duration::from_secs(600), shutdown.clone(), move || {
+            let webhooks = webhooks.clone();
+            async move { webhooks.forget_old().await }
+        });
+        let notices = self.notices.clone();
+        workers.every("notices", Duration::from_millis(250), shutdown.clone(), move || {
+            let notices = notices.clone();
+            async move { notices.follow().await }
+        });
+        let notices = self.notices.clone();
+        workers.every("old notices", Duration::from_secs(600), shutdown.clone(), move || {
+            let notices = notices.clone();
+            async move { notices.forget_old().await }
+        });
+        let stopping = shutdown.clone();
+        workers.run(self.jobs.clone().work(self.handlers(), async move { stopping.started().await }));
+        let jobs = self.jobs.clone();
+        workers.every("old jobs", Duration::from_secs(15), shutdown.clone(), move || {
+            let jobs = jobs.clone();
+            async move { jobs.tidy().await }
+        });
+        let feeds = self.feeds.clone();
+        workers.every("feeds", Duration::from_secs(60), shutdown.clone(), move || {
+            let feeds = feeds.clone();
+            async move { feeds.forget_old().await }
+        });
+        workers.run(self.brokers.clone().run(shutdown.clone()));
+        let db = self.db.clone();
+        let days = config.audit_days;
+        workers.every("audit", Duration::from_secs(3600), shutdown.clone(), move || {
+            let db = db.clone();
+            async move { audit::turn_months(&db, days).await.map(|()| false) }
+        });
         workers
     }
 
     /// Serves until the shutdown starts and the last request is answered.
     pub async fn serve(&self, listener: TcpListener, config: &Config, shutdown: Shutdown) -> std::io::Result<()> {
-        use axum::serve::ListenerExt;
-        let listener = listener.tap_io(|stream| {
-            // Answers are small: waiting to fill a packet only adds latency. A socket that refuses is served all the same.
-            let _ = stream.set_nodelay(true);
-        });
+        let tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(chain), Some(key)) => Some(Certificates::open(chain, key).map_err(std::io::Error::other)?),
+            _ => None,
+        };
         let workers = self.start_workers(config, &shutdown);
         let router = self.router(config, shutdown.clone());
-        let stopping = shutdown.clone();
-        let served = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.started().await });
-        let overdue = async {
-            shutdown.started().await;
-            tokio::time::sleep(DRAIN).await;
+        let (limits, trusted) = (config.limits.clone(), config.trusted_proxies.clone());
+        let server = Server { limits, trusted, tls, drain: DRAIN };
+        // First it is not ready, and only when proxies have had the time to see it, it takes no more connections.
+        let (stopping, delay) = (shutdown.clone(), Duration::from_millis(config.drain_delay_ms));
+        let drained = async move {
+            stopping.started().await;
+            tokio::time::sleep(delay).await;
         };
-        let outcome = tokio::select! {
-            outcome = served => outcome,
-            () = overdue => {
-                tracing::warn!("cutting off connections that did not end in time");
-                Ok(())
-            }
-        };
+        server.serve(listener, router, drained).await;
         shutdown.start();
         workers.join().await;
-        outcome
+        Ok(())
     }
 }

@@ -6,6 +6,13 @@ use clap::Args;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
+
+use crate::access::{Oidc, Settings};
+use crate::brokers::{self, Mqtt, Nats};
+use crate::platform::client::{ForwardedHeader, Networks};
+use crate::platform::limits::Limits;
+use crate::{notices, webhooks};
 
 /// What `stockhold serve` takes. Each flag has a variable `STOCKHOLD_…` and a key in `config/*.toml` of the same name.
 #[derive(Args, Clone, Debug, Default, Serialize)]
@@ -34,6 +41,11 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub install_postgres: bool,
+    /// Serve from a database that forgets what it acknowledged when its machine fails (fsync, full_page_writes or
+    /// synchronous_commit off), with a warning
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unsafe_database: bool,
     /// What to log, as in RUST_LOG [default: info]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,15 +73,46 @@ pub struct Config {
     pub postgres_bin_dir: Option<PathBuf>,
     #[serde(deserialize_with = "flag")]
     pub install_postgres: bool,
+    #[serde(deserialize_with = "flag")]
+    pub allow_unsafe_database: bool,
     /// A bootstrap admin key; never a flag, for flags show in the list of processes.
     #[serde(deserialize_with = "text")]
     pub admin_key: Option<String>,
     /// Largest request body, in bytes.
     pub body_limit: usize,
-    /// Milliseconds between two looks for expired reservations.
+    /// A certificate chain in PEM form, and its key: with them the server speaks TLS.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// Proxies whose word is taken for where a request comes from, and the header in which they say it.
+    pub trusted_proxies: Networks,
+    pub forwarded_header: ForwardedHeader,
+    pub limits: Limits,
+    /// Milliseconds between two looks for expired reservations; 0 leaves that to other servers.
     pub sweep_interval_ms: u64,
+    /// Milliseconds for which a server that is stopping still serves, so that proxies see it is not ready.
+    pub drain_delay_ms: u64,
     /// Hours for which an Idempotency-Key is remembered.
     pub idempotency_hours: i32,
+    /// Hours without use, and days in all, after which a session ends.
+    pub session_idle_hours: i32,
+    pub session_days: i32,
+    /// Where browsers find the server.
+    pub public_url: Option<Url>,
+    /// An OpenID provider by which people may log in.
+    pub oidc: Option<Oidc>,
+    /// How others are told of events.
+    pub webhooks: webhooks::Settings,
+    /// Brokers to which the feed of events goes.
+    pub nats: Option<Nats>,
+    pub mqtt: Option<Mqtt>,
+    /// Who is told of what by mail.
+    pub notices: notices::Settings,
+    /// The server that takes mails.
+    pub smtp: notices::Smtp,
+    /// Days for which the feed of events goes back; 0 is for ever.
+    pub events_days: i32,
+    /// Days for which the audit trail is kept; 0 is for ever.
+    pub audit_days: i32,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -83,10 +126,28 @@ impl Default for Config {
             database_connections: 16,
             postgres_bin_dir: None,
             install_postgres: false,
+            allow_unsafe_database: false,
             admin_key: None,
             body_limit: 4 * 1024 * 1024,
+            tls_cert: None,
+            tls_key: None,
+            trusted_proxies: Networks::default(),
+            forwarded_header: ForwardedHeader::default(),
+            limits: Limits::default(),
             sweep_interval_ms: 250,
+            drain_delay_ms: 0,
             idempotency_hours: 48,
+            session_idle_hours: 12,
+            session_days: 7,
+            public_url: None,
+            oidc: None,
+            webhooks: webhooks::Settings::default(),
+            nats: None,
+            mqtt: None,
+            notices: notices::Settings::default(),
+            smtp: notices::Smtp::default(),
+            events_days: 30,
+            audit_days: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -97,6 +158,19 @@ impl Default for Config {
 /// the search for Postgres.
 const NOT_SETTINGS: &[&str] = &["url", "key", "postgres_search_path", "postgres_builds_dir"];
 
+/// Settings that stand together in `config/*.toml`.
+const GROUPS: &[&str] = &["limits", "webhooks", "notices", "smtp"];
+
+/// Groups of settings that are left out as a whole where they are not wanted.
+const OPTIONAL_GROUPS: &[&str] = &["oidc", "nats", "mqtt"];
+
+/// What a variable names below a group: `idle_seconds` of `LIMITS_IDLE_SECONDS`.
+fn below<'a>(name: &'a str, group: &str) -> Option<&'a str> {
+    let (begin, rest) = name.split_at_checked(group.len())?;
+    let key = rest.strip_prefix('_').filter(|key| !key.is_empty())?;
+    begin.eq_ignore_ascii_case(group).then_some(key)
+}
+
 impl Config {
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
@@ -106,8 +180,18 @@ impl Config {
         for file in files {
             figment = figment.merge(Toml::file(file));
         }
-        let variables = Env::prefixed("STOCKHOLD_").ignore(NOT_SETTINGS);
-        let figment = figment.merge(variables).merge(Serialized::defaults(flags));
+        let variables = Env::prefixed("STOCKHOLD_")
+            .ignore(NOT_SETTINGS)
+            .filter(|name| of_optional_group(name.as_str()).is_none())
+            .map(|name| match GROUPS.iter().find_map(|group| Some((group, below(name.as_str(), group)?))) {
+                Some((group, key)) => format!("{group}.{key}").into(),
+                None => name.into(),
+            });
+        let mut figment = figment.merge(variables);
+        for (key, value) in variables_of_optional_groups() {
+            figment = figment.merge(Serialized::default(&key, value));
+        }
+        let figment = figment.merge(Serialized::defaults(flags));
         let mut config: Config = figment.extract().map_err(Box::new)?;
         if config.database_url.is_none() {
             config.database_url = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
@@ -116,7 +200,20 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    pub fn access(&self) -> Settings {
+        Settings {
+            session_idle_hours: self.session_idle_hours,
+            session_days: self.session_days,
+            public_url: self.public_url.clone(),
+            oidc: self.oidc.clone(),
+        }
+    }
+
+    pub fn brokers(&self) -> brokers::Settings {
+        brokers::Settings { nats: self.nats.clone(), mqtt: self.mqtt.clone() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let wrong = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
         if self.admin_key.as_ref().is_some_and(|key| key.len() < crate::access::MIN_ADMIN_KEY) {
             return wrong("STOCKHOLD_ADMIN_KEY needs at least 32 characters; `openssl rand -hex 32` makes a good one");
@@ -127,11 +224,55 @@ impl Config {
         if self.idempotency_hours < 24 {
             return wrong("idempotency_hours must be 24 or more: the API promises a day");
         }
-        if !(10..=1000).contains(&self.sweep_interval_ms) {
-            return wrong("sweep_interval_ms must be 10 to 1000: the API promises reservation.expired within a second");
+        if !(1..=8760).contains(&self.session_idle_hours) || !(1..=365).contains(&self.session_days) {
+            return wrong("session_idle_hours must be 1 to 8760, and session_days 1 to 365");
         }
-        Ok(())
+        if self.audit_days < 0 {
+            return wrong("audit_days must be 0, which keeps the audit trail for ever, or a number of days");
+        }
+        if self.events_days < 0 {
+            return wrong("events_days must be 0, which keeps all events for ever, or a number of days");
+        }
+        self.webhooks.check().map_err(ConfigError::Invalid)?;
+        self.notices.check().map_err(ConfigError::Invalid)?;
+        self.smtp.check().map_err(ConfigError::Invalid)?;
+        if self.sweep_interval_ms != 0 && !(10..=1000).contains(&self.sweep_interval_ms) {
+            return wrong(
+                "sweep_interval_ms must be 10 to 1000, for the API promises reservation.expired within a second; \
+                 or 0 where other servers see to it",
+            );
+        }
+        if self.drain_delay_ms > 60_000 {
+            return wrong("drain_delay_ms must be 60000 or less");
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return wrong("tls_cert and tls_key go together: the certificate chain and its key, both in PEM form");
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.check(self.public_url.as_ref()).map_err(ConfigError::Invalid)?;
+        }
+        if let Some(nats) = &self.nats {
+            nats.check().map_err(ConfigError::Invalid)?;
+        }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.check().map_err(ConfigError::Invalid)?;
+        }
+        self.limits.check(self.body_limit).map_err(ConfigError::Invalid)
     }
+}
+
+fn of_optional_group(name: &str) -> Option<(&str, &str)> {
+    OPTIONAL_GROUPS.iter().find_map(|group| Some((*group, below(name, group)?)))
+}
+
+/// Those are all text, whatever they look like: an id or a secret may be digits alone. An empty one is none.
+fn variables_of_optional_groups() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?.to_ascii_lowercase();
+        let (group, key) = of_optional_group(name.strip_prefix("stockhold_")?)?;
+        let value = value.into_string().ok().filter(|value| !value.is_empty())?;
+        Some((format!("{group}.{key}"), value))
+    })
 }
 
 /// Variables arrive typed by their looks: `1` as a number, `true` as a flag.

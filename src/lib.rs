@@ -4,16 +4,18 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops
+//! cli → app → ops, webhooks, notices, brokers
 //!              ↓
 //!            orders → reservations → inventory → warehouses → platform
-//!                       transfers ↗
+//!                transfers, feeds ↗
 //! ```
 //!
 //! - [`app`] builds the modules in order and merges their routers; [`cli`] has a file per subcommand.
-//! - [`orders`], [`reservations`], [`transfers`], [`inventory`], [`warehouses`]: the domain. Each owns
+//! - [`orders`], [`reservations`], [`transfers`], [`feeds`], [`inventory`], [`warehouses`]: the domain. Each owns
 //!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
-//! - [`access`] and [`events`] serve all of them: who calls, and what happened.
+//! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
+//!   of it, and [`notices`] writes mails.
+//! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
 //! **Invariant:** nothing oversells. A product's row is locked before any of its levels, holds,
@@ -27,11 +29,18 @@
 
 pub mod access;
 pub mod app;
+pub mod asyncapi;
+pub mod brokers;
 pub mod cli;
 pub mod config;
 pub mod events;
+pub mod feeds;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inventory;
 pub mod lifecycle;
+pub mod notices;
 pub mod openapi;
 pub mod ops;
 pub mod orders;
@@ -40,3 +49,4 @@ pub mod reservations;
 pub mod telemetry;
 pub mod transfers;
 pub mod warehouses;
+pub mod webhooks;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -55,8 +55,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Runs `work` again and again until the server stops. It says whether it did all it could (`true`
-    /// asks to be called again at once); an error is logged, and the next turn tries again.
+    /// Runs `work` again and again until the server stops. It says whether there is more to do (`true`): then it is
+    /// called again after a rest four times as long as its turn was: what runs beside the requests leaves them most of the
+    /// database. An error is logged, and the next turn tries again.
     pub fn every<F, Fut, E>(&mut self, name: &'static str, pause: Duration, shutdown: Shutdown, work: F)
     where
         F: Fn() -> Fut + Send + 'static,
@@ -65,8 +66,9 @@ impl Workers {
     {
         self.tasks.spawn(async move {
             while !shutdown.has_started() {
+                let (begun, mut pause) = (Instant::now(), pause);
                 match AssertUnwindSafe(work()).catch_unwind().await {
-                    Ok(Ok(true)) => continue,
+                    Ok(Ok(true)) => pause = begun.elapsed() * 4,
                     Ok(Ok(false)) => {}
                     Ok(Err(error)) => tracing::warn!(worker = name, %error, "turn failed; trying again"),
                     // A bug, logged where it happened; it must not end the work for good.
@@ -78,6 +80,11 @@ impl Workers {
                 }
             }
         });
+    }
+
+    /// Runs what has a loop of its own, and ends when the server stops.
+    pub fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
     }
 
     pub async fn join(mut self) {

@@ -1,25 +1,31 @@
 //! The OpenAPI document: what every operation shares is written here, once.
 
+mod links;
+
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::ArrayItems;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
-    Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
+    Ref, RefOr, Required, Response, ResponseBuilder, Schema, SchemaFormat, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::platform::command::IDEMPOTENCY_KEY_PATTERN;
+use crate::platform::entity_tag;
 use crate::platform::problem::{Fault, ProblemDocument};
 
 const DESCRIPTION: &str = "Inventory, warehouses, reservations and orders.
 
-Send the key as `Authorization: Bearer <key>`. Every POST that changes something takes an `Idempotency-Key`: the same \
-key and body give the first answer again. Errors are problem details (RFC 9457) that list every fault with a JSON \
+Programs send a key as `Authorization: Bearer <key>`; people log in with `POST /v1/session`. Every POST that changes \
+something takes an `Idempotency-Key`: the same key and body give the first answer again. Errors are problem details (RFC 9457) that list every fault with a JSON \
 pointer. Lists page by `cursor`. Quantities are whole numbers of the product's base unit; money is in minor units; times \
-are RFC 3339 in UTC.";
+are RFC 3339 in UTC. The character U+0000 is refused everywhere.";
 
 const TAGS: &[(&str, &str)] = &[
     ("products", "What is sold"),
@@ -29,13 +35,20 @@ const TAGS: &[(&str, &str)] = &[
     ("warehouses", "Places that hold stock"),
     ("channels", "Places that sell, and how their orders find a warehouse"),
     ("transfers", "Goods between warehouses"),
+    ("feeds", "What other systems report of stock"),
     ("events", "What happened"),
-    ("operations", "Health, metrics and the self-check"),
+    ("notices", "Mails to who waits for a product"),
+    ("access", "Who may call, and what"),
+    ("operations", "Health, metrics, jobs and the self-check"),
 ];
 
 /// What the routers' operations are added to.
 pub fn base() -> OpenApi {
-    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+    let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+    let session = "The session of a user, which `POST /v1/session` opens";
+    let session = ApiKeyValue::with_description("__Host-stockhold", session);
+    let csrf = "For changes in a session: the token that the log-in and `GET /v1/session` give";
+    let csrf = ApiKeyValue::with_description("X-CSRF-Token", csrf);
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -49,7 +62,9 @@ pub fn base() -> OpenApi {
         .tags(Some(TAGS.iter().map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build())))
         .components(Some(
             ComponentsBuilder::new()
-                .security_scheme("key", SecurityScheme::Http(scheme))
+                .security_scheme("key", SecurityScheme::Http(key))
+                .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)))
+                .security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)))
                 .schema(ProblemDocument::name(), ProblemDocument::schema())
                 .schema(Fault::name(), Fault::schema())
                 .build(),
@@ -60,8 +75,20 @@ pub fn base() -> OpenApi {
 /// Adds to each operation what follows from its method, its body and its parameters.
 pub fn finish(mut document: OpenApi) -> OpenApi {
     merge_parts(&mut document);
-    for (path, item) in &mut document.paths.paths {
-        let keyed = path.starts_with("/v1/") || path == "/metrics";
+    for (path, method, operation) in operations_mut(&mut document) {
+        let api = path.starts_with("/v1/") || path == "/metrics";
+        let callers = if api { callers(operation) } else { Callers::Everybody };
+        operation.security = Some(callers.security(&method));
+        if api {
+            share(operation, &method, path, &callers);
+        }
+    }
+    links::add(&mut document);
+    document
+}
+
+fn operations_mut(document: &mut OpenApi) -> impl Iterator<Item = (&str, HttpMethod, &mut Operation)> {
+    document.paths.paths.iter_mut().flat_map(|(path, item)| {
         let methods = [
             (HttpMethod::Get, &mut item.get),
             (HttpMethod::Post, &mut item.post),
@@ -69,16 +96,42 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
             (HttpMethod::Patch, &mut item.patch),
             (HttpMethod::Delete, &mut item.delete),
         ];
-        for (method, operation) in methods {
-            let Some(operation) = operation else { continue };
-            if keyed {
-                share(operation, &method, path);
-            } else {
-                operation.security = Some(Vec::new());
-            }
+        methods.into_iter().filter_map(|(method, operation)| Some((path.as_str(), method, operation.as_mut()?)))
+    })
+}
+
+/// Whom an operation is for, as it says in its `security`.
+enum Callers {
+    Everybody,
+    /// Users who have logged in, whatever they may do
+    Users,
+    /// Keys and users with this scope
+    With(String),
+}
+
+fn callers(operation: &Operation) -> Callers {
+    let security = serde_json::to_value(&operation.security).expect("the document is plain data");
+    match security[0]["key"][0].as_str() {
+        Some(scope) => Callers::With(scope.to_owned()),
+        None if security[0].get("session").is_some() => Callers::Users,
+        // `security(())`: with none at all, the guard would not know.
+        None => Callers::Everybody,
+    }
+}
+
+impl Callers {
+    /// Any one of these opens. What browsers send by themselves is not enough for more than reading.
+    fn security(&self, method: &HttpMethod) -> Vec<SecurityRequirement> {
+        let session = |scope: Option<&String>| {
+            let session = SecurityRequirement::new("session", scope);
+            if *method == HttpMethod::Get { session } else { session.add("csrf", None::<String>) }
+        };
+        match self {
+            Self::Everybody => Vec::new(),
+            Self::Users => vec![session(None)],
+            Self::With(scope) => vec![SecurityRequirement::new("key", [scope]), session(Some(scope))],
         }
     }
-    document
 }
 
 /// What consists of several schemas becomes one: each of them forbids members that it does not know, and
@@ -117,9 +170,9 @@ fn merge_parts_of(schema: &mut RefOr<Schema>, known: &BTreeMap<String, RefOr<Sch
     }
 }
 
-fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
-    operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
-    let changes = *method != HttpMethod::Get && path != "/v1/stock/query";
+fn share(operation: &mut Operation, method: &HttpMethod, path: &str, callers: &Callers) {
+    let known = !matches!(callers, Callers::Everybody);
+    let changes = *method != HttpMethod::Get && path != "/v1/stock/query" && known;
     let has_body = operation.request_body.is_some();
     let parameters: Vec<&Parameter> = operation.parameters.iter().flatten().filter_map(inline).collect();
     let has_query = parameters.iter().any(|p| p.parameter_in == ParameterIn::Query);
@@ -127,7 +180,7 @@ fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
     if changes && *method == HttpMethod::Post {
         let description = "Makes the call safe to repeat: the same key and body give the first answer again, with \
                            `Idempotency-Replayed: true`. Kept for a day at least";
-        header(operation, "Idempotency-Key", description, 255);
+        header(operation, "Idempotency-Key", description, IDEMPOTENCY_KEY_PATTERN, None);
         problem(
             operation,
             "409",
@@ -140,11 +193,14 @@ fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
         );
     }
     if changes && *method != HttpMethod::Post {
-        header(operation, "If-Match", "The `ETag` of the version that the change is meant for", 1000);
+        let description = "The `ETag` of the version that the change is meant for";
+        header(operation, "If-Match", description, entity_tag::PATTERN, Some(entity_tag::FORMAT));
+        problem(operation, "422", "`If-Match` is no list of versions (`validation`)");
         problem(operation, "412", "It has changed meanwhile (`precondition-failed`)");
     }
     if has_body {
         problem(operation, "400", "The body could not be read (`malformed-request`)");
+        problem(operation, "408", "The body took too long to arrive (`request-timeout`)");
         problem(operation, "413", "The body is too large (`body-too-large`)");
         problem(operation, "415", "The body is not JSON (`unsupported-media-type`)");
     }
@@ -154,10 +210,24 @@ fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
     if has_body || has_query {
         problem(operation, "422", "A field or parameter is not valid (`validation`): `errors` lists every fault");
     }
-    problem(operation, "401", "A valid key is needed (`unauthenticated`)");
-    problem(operation, "403", "The key lacks the scope (`forbidden`)");
+    if known {
+        problem(operation, "401", "A valid key or session is needed (`unauthenticated`)");
+        problem(operation, "403", "The scope is missing, or the caller is limited to other places (`forbidden`)");
+    }
+    if known && *method != HttpMethod::Get {
+        problem(operation, "403", "In a session, the X-CSRF-Token is missing or wrong (`csrf`)");
+    }
+    problem(
+        operation,
+        "429",
+        "Too many requests of this key or address (`too-many-requests`); see `Retry-After` and `RateLimit`",
+    );
     problem(operation, "500", "The server failed (`internal`)");
-    problem(operation, "503", "The database is away, or the server is stopping (`unavailable`); see `Retry-After`");
+    problem(
+        operation,
+        "503",
+        "The database is away, or the server is stopping (`unavailable`), has too much to do (`overloaded`), or took too long (`timed-out`); see `Retry-After`",
+    );
     let responses = operation.responses.responses.iter_mut();
     for (status, response) in responses {
         if let RefOr::T(response) = response
@@ -166,6 +236,8 @@ fn share(operation: &mut Operation, method: &HttpMethod, path: &str) {
             as_problem(response);
         }
     }
+    // Refused before it is a request: the one error without a problem document.
+    problem(operation, "431", "The request line and the header fields are larger than the server allows; no body");
 }
 
 fn inline(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
@@ -175,8 +247,9 @@ fn inline(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
     }
 }
 
-fn header(operation: &mut Operation, name: &str, description: &str, max_length: usize) {
-    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(max_length));
+fn header(operation: &mut Operation, name: &str, description: &str, pattern: &str, format: Option<&str>) {
+    let format = format.map(|name| SchemaFormat::Custom(name.to_owned()));
+    let text = ObjectBuilder::new().schema_type(Type::String).format(format).pattern(Some(pattern));
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

@@ -6,7 +6,7 @@ use super::database::Database;
 use super::{Outcome, block_on, load};
 use crate::app::App;
 use crate::config::Flags;
-use crate::ops::SelfCheck;
+use crate::ops::{Report, SelfCheck};
 use crate::platform::problem::Problem;
 use crate::telemetry;
 
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// A problem, for whoever reads a terminal.
-fn readable(problem: Problem) -> String {
+pub(super) fn readable(problem: Problem) -> String {
     problem.log();
     problem.document(None)["detail"].to_string()
 }
@@ -50,13 +50,18 @@ async fn examine(self_check: &SelfCheck, args: &Args) -> Outcome {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        println!("{} differences", report.differences.len());
-        for d in &report.differences {
-            println!("  {}: {}: expected {}, found {}", d.check, d.subject, d.expected, d.found);
-        }
+        print(&report);
         if !report.ok && !args.repair {
             println!("`stockhold doctor --repair` books corrections; read them first.");
         }
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the self-check found, for whoever reads a terminal.
+pub(super) fn print(report: &Report) {
+    println!("{} differences", report.differences.len());
+    for d in &report.differences {
+        println!("  {}: {}: expected {}, found {}", d.check, d.subject, d.expected, d.found);
+    }
 }

@@ -1,12 +1,17 @@
 //! The command line: one file per subcommand.
 
+mod asyncapi;
+mod backup;
 mod client;
 mod database;
 mod demo;
 mod doctor;
+mod keys;
 mod openapi;
-mod replay;
+pub(crate) mod replay;
+mod restore;
 mod serve;
+mod users;
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -14,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags};
+use crate::lifecycle::Shutdown;
 
 #[derive(Parser)]
 #[command(name = "stockhold", version, about, propagate_version = true)]
@@ -33,12 +39,22 @@ enum Command {
     Serve(Flags),
     /// Prove the books: recompute every level from the ledger, the holds and the allocations
     Doctor(doctor::Args),
+    /// Write everything into one file, while the server works
+    Backup(backup::Args),
+    /// Load a backup into an empty instance, and prove its books
+    Restore(restore::Args),
     /// Fill an empty instance with a small shop to look at
     Demo(demo::Args),
     /// Drive a file of real invoices through the API, as a shop would, and prove that every unit arrived
     Replay(replay::Args),
+    /// Make, list, rotate and revoke API keys
+    Keys(keys::Args),
+    /// Make, list and disable users, and set their passwords
+    Users(users::Args),
     /// Print the OpenAPI document
     Openapi,
+    /// Print the AsyncAPI document: the events, and where they can be had
+    Asyncapi,
 }
 
 type Outcome = Result<ExitCode, Box<dyn StdError>>;
@@ -49,9 +65,14 @@ pub fn main() -> ExitCode {
         None => serve::run(&cli.flags),
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Backup(args)) => backup::run(&args),
+        Some(Command::Restore(args)) => restore::run(&args),
         Some(Command::Demo(args)) => client_command(demo::run(args)),
         Some(Command::Replay(args)) => client_command(replay::run(args)),
+        Some(Command::Keys(args)) => keys::run(args),
+        Some(Command::Users(args)) => users::run(args),
         Some(Command::Openapi) => openapi::run(),
+        Some(Command::Asyncapi) => asyncapi::run(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("stockhold: {}", with_causes(error.as_ref()));
@@ -80,6 +101,16 @@ fn load(flags: &Flags) -> Result<Config, Box<dyn StdError>> {
 /// Runs a command that talks to a server over HTTP.
 fn client_command<E: StdError + 'static>(work: impl Future<Output = Result<ExitCode, E>>) -> Outcome {
     Ok(block_on(work)??)
+}
+
+/// Until it is done, or SIGINT or SIGTERM says to stop: what it was at is then given up in order.
+async fn unless_stopped<T>(work: impl Future<Output = Result<T, Box<dyn StdError>>>) -> Result<T, Box<dyn StdError>> {
+    let shutdown = Shutdown::default();
+    tokio::spawn(shutdown.clone().on_signal());
+    tokio::select! {
+        outcome = work => outcome,
+        () = shutdown.started() => Err("stopped before it was done".into()),
+    }
 }
 
 /// A runtime for the whole command.

@@ -6,31 +6,45 @@
 //!
 //! # No gaps
 //! Ids are drawn before commits, so a lower one can become visible after a higher one. Readers
-//! therefore stop at a *horizon*: an id below which nothing is still in flight. It is found from two
-//! observations: first the last id drawn, `v`, together with a fresh transaction id `x`; whoever drew
-//! an id up to `v` had its own transaction id before that, hence below `x` (the outbox's first column
-//! sees to it). Then, once `pg_snapshot_xmin` has reached `x`, all of those have ended, and ids up
-//! to `v` are final.
+//! therefore stop at a [`horizon`].
+//!
+//! # Live
+//! One [`tail`] per process reads what is new, once for all who follow.
 
+mod catalogue;
+mod cursor;
+mod filter;
+mod follower;
+mod horizon;
 mod http;
 mod repo;
+mod tail;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
-use sqlx::PgConnection;
-use tokio::sync::Mutex;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
+use crate::platform::problem::Problem;
 
+pub use catalogue::{CATALOGUE, Kind};
+pub use cursor::Cursor;
+pub use filter::{Filter, FilterQuery};
+pub use follower::Taken;
 pub use http::router;
+pub use tail::{News, PAUSE};
+
+use cursor::History;
+use horizon::Horizon;
+use tail::Tail;
 
 /// Something that happened to a subject (`products/TEA-1`, `orders/0193…`).
 #[derive(Clone, Debug)]
@@ -48,7 +62,7 @@ impl Event {
 }
 
 /// An event as the feed shows it: a CloudEvent 1.0.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PublishedEvent {
     pub id: Uuid,
     /// Always "1.0"
@@ -65,29 +79,46 @@ pub struct PublishedEvent {
     pub sequence: String,
     pub data: Value,
     #[serde(skip)]
-    position: i64,
+    pub position: i64,
 }
 
 /// A stretch of the feed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Feed {
-    pub items: Vec<PublishedEvent>,
-    /// Pass as `after` to go on from here; it is never null, for the feed never ends
-    pub next_cursor: String,
+#[derive(Debug)]
+pub struct Stretch {
+    pub events: Vec<PublishedEvent>,
+    /// How far was read: what follows comes after it
+    pub position: i64,
+    /// Whether that is all there is for now
+    pub is_all: bool,
 }
 
 #[derive(Clone)]
 pub struct Events {
     db: Db,
-    horizon: Arc<Mutex<Horizon>>,
+    horizon: Arc<Horizon>,
+    history: Arc<History>,
+    tail: Arc<Tail>,
+    /// Places for readers of the live feed
+    streams: Arc<Semaphore>,
 }
 
-/// How long a call waits for transactions in flight before it answers with what is final.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Ids left out after a restore: more than any shop draws between a backup and the fault that made it wanted.
+const MORE_THAN_A_BACKUP_MISSES: i64 = 1_000_000_000;
+
+/// Read at once where a filter may let little of it pass.
+const WINDOW: i64 = 1000;
+
+/// How long a reader whose filter lets little pass is kept waiting for it.
+const BUDGET: Duration = Duration::from_millis(500);
+
+/// Partitions are made this long ahead, should no server run meanwhile.
+const DAYS_AHEAD: i32 = 7;
 
 impl Events {
-    pub fn new(db: Db) -> Self {
-        Self { db, horizon: Arc::default() }
+    /// `streams` is how many may follow the live feed at once.
+    pub fn new(db: Db, streams: usize) -> Self {
+        let streams = Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS)));
+        Self { db, horizon: Arc::default(), history: Arc::default(), tail: Arc::default(), streams }
     }
 
     /// Writes events into the caller's transaction: one statement, whatever their number. Call it when
@@ -100,80 +131,114 @@ impl Events {
         repo::insert(conn, &ids, events).await
     }
 
-    /// Up to `limit` events after position `after`, of these types or of all.
-    async fn read(&self, after: i64, limit: i64, types: Option<&[String]>) -> sqlx::Result<(Vec<PublishedEvent>, i64)> {
-        let horizon = self.horizon_now().await?;
-        let mut conn = self.db.conn().await?;
-        let items = repo::read(&mut conn, after, horizon, limit, types).await?;
-        let full = i64::try_from(items.len()).is_ok_and(|n| n == limit);
-        let position = match items.last() {
-            Some(last) if full => last.position,
-            _ => horizon.max(after),
-        };
-        Ok((items, position))
+    /// The position up to which the feed is final, as far as is known at once: whatever is seen from now on has all up
+    /// to it.
+    pub async fn position(&self) -> sqlx::Result<i64> {
+        self.horizon.within(horizon::PATIENCE, &self.db).await
     }
 
-    /// The horizon, as far as it can be brought within [`PATIENCE`].
-    async fn horizon_now(&self) -> sqlx::Result<i64> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        // One reader looks for all: the others wait here, without holding a connection.
-        let mut horizon = self.horizon.lock().await;
-        let mut conn = self.db.conn().await?;
-        let (drawn, marker) = repo::last_drawn(&mut conn).await?;
-        horizon.observe(drawn, marker);
-        loop {
-            let final_at = horizon.advance(repo::oldest_in_flight(&mut conn).await?);
-            if final_at >= drawn || tokio::time::Instant::now() >= deadline {
-                return Ok(final_at);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    /// The same without waiting for what is in flight: for those who look again soon.
+    pub async fn position_now(&self) -> sqlx::Result<i64> {
+        self.horizon.within(Duration::ZERO, &self.db).await
+    }
+
+    /// The same for a process that has just begun, and knows nothing final until all that is in flight has ended.
+    pub async fn settled_position(&self) -> sqlx::Result<i64> {
+        self.horizon.within(Duration::from_secs(30), &self.db).await
+    }
+
+    /// The same as readers keep it.
+    pub async fn cursor(&self) -> sqlx::Result<Cursor> {
+        let position = self.position().await?;
+        self.cursor_at(position).await
+    }
+
+    pub async fn cursor_at(&self, position: i64) -> sqlx::Result<Cursor> {
+        let present = self.history().await?.iter().find(|past| past.ended_at.is_none());
+        let feed = present.ok_or(sqlx::Error::RowNotFound)?.feed;
+        Ok(Cursor { feed, position })
+    }
+
+    /// Where a reader goes on that has this cursor, or begins that has none; refuses one that would miss something.
+    pub async fn resume(&self, cursor: Option<&str>) -> Result<i64, Problem> {
+        let cursor = cursor.map(Cursor::decode).transpose()?;
+        // What was forgotten is read anew each time: it grows.
+        let pasts = repo::history(&mut *self.db.conn().await?).await?;
+        cursor::resume(&pasts, cursor)
+    }
+
+    /// Up to here, events were too old to be kept.
+    pub async fn forgotten_to(&self) -> sqlx::Result<i64> {
+        let pasts = repo::history(&mut *self.db.conn().await?).await?;
+        Ok(pasts.iter().map(|past| past.forgotten_to).max().unwrap_or(0))
+    }
+
+    async fn history(&self) -> sqlx::Result<&[cursor::Past]> {
+        if self.history.get().is_none() {
+            let read = repo::history(&mut *self.db.conn().await?).await?;
+            let _ = self.history.set(read); // whoever was first read the same
         }
-    }
-}
-
-/// Which ids are final. Pure: it is told what was observed.
-#[derive(Debug, Default)]
-struct Horizon {
-    final_at: i64,
-    pending: VecDeque<(i64, i64)>,
-}
-
-/// More observations than this tell nothing new.
-const MAX_PENDING: usize = 256;
-
-impl Horizon {
-    /// All who drew an id up to `drawn` have transaction ids below `marker`.
-    fn observe(&mut self, drawn: i64, marker: i64) {
-        if drawn > self.final_at && self.pending.len() < MAX_PENDING {
-            self.pending.push_back((drawn, marker));
-        }
+        Ok(self.history.get().expect("it was just set"))
     }
 
-    /// Nothing below transaction id `oldest` is in flight any more.
-    fn advance(&mut self, oldest: i64) -> i64 {
-        while let Some(&(drawn, marker)) = self.pending.front() {
-            if marker > oldest {
+    /// Up to `limit` events after `position` that a filter wants.
+    pub async fn read(&self, position: i64, limit: usize, filter: &Filter) -> sqlx::Result<Stretch> {
+        let horizon = self.position().await?;
+        let begun = Instant::now();
+        let mut stretch = Stretch { events: Vec::new(), position, is_all: true };
+        while stretch.position < horizon {
+            if stretch.events.len() >= limit || begun.elapsed() > BUDGET {
+                stretch.is_all = false;
                 break;
             }
-            self.final_at = self.final_at.max(drawn);
-            self.pending.pop_front();
+            let left = i64::try_from(limit - stretch.events.len()).unwrap_or(WINDOW);
+            let window = if filter.is_open() { left.min(WINDOW) } else { WINDOW };
+            let read = repo::read(&mut *self.db.conn().await?, stretch.position, horizon, window).await?;
+            let is_last = i64::try_from(read.len()).is_ok_and(|n| n < window);
+            let mut is_full = false;
+            for event in read {
+                is_full = stretch.events.len() >= limit;
+                if is_full {
+                    break;
+                }
+                stretch.position = event.position;
+                if filter.wants(&event) {
+                    stretch.events.push(event);
+                }
+            }
+            if is_last && !is_full {
+                stretch.position = horizon;
+            }
         }
-        self.final_at
+        Ok(stretch)
+    }
+
+    /// After a restore, in its transaction. `final_at` is the position up to which the backup has all that readers may
+    /// have seen: who read further is told so. Ids go on far beyond any that was drawn since, so that nothing new is taken
+    /// for what was lost. An event tells followers why.
+    pub async fn resume_in_tx(&self, conn: &mut PgConnection, taken_at: &str, final_at: i64) -> sqlx::Result<()> {
+        repo::skip_ids(conn, MORE_THAN_A_BACKUP_MISSES).await?;
+        repo::begin_anew(conn, final_at).await?;
+        let data = json!({ "backup_taken_at": taken_at });
+        Self::publish_in_tx(conn, &[Event::new("instance.restored", "instance".to_owned(), &data)]).await
+    }
+
+    /// Makes the days that come, and drops those whose events are older than `keep_days` (0: none). Says whether there may
+    /// be more to drop. As the owner of the table.
+    pub async fn turn_days(&self, keep_days: i32) -> sqlx::Result<bool> {
+        let mut conn = self.db.owner_conn().await?;
+        let more = repo::turn_days(&mut conn, DAYS_AHEAD, keep_days).await?;
+        conn.close().await?;
+        Ok(more)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_horizon_waits_for_older_transactions() {
-        let mut horizon = Horizon::default();
-        horizon.observe(10, 100);
-        assert_eq!(horizon.advance(99), 0);
-        horizon.observe(20, 105);
-        assert_eq!(horizon.advance(100), 10);
-        assert_eq!(horizon.advance(104), 10);
-        assert_eq!(horizon.advance(200), 20);
+impl PublishedEvent {
+    pub fn for_test(r#type: &str, subject: &str, data: Value) -> Self {
+        let time = Timestamp::now();
+        let (r#type, subject, sequence) = (r#type.to_owned(), subject.to_owned(), String::new());
+        let (specversion, source) = ("1.0", "/stockhold");
+        Self { id: Uuid::nil(), specversion, source, r#type, time, subject, sequence, data, position: 0 }
     }
 }

@@ -94,7 +94,7 @@ impl Inventory {
                         served.iter().map(|(line, sourced)| (line.order_line_id, sourced.quantity())).collect();
                     let claims: Vec<Claim> = served.iter().map(|(line, sourced)| claim_of(line, sourced)).collect();
                     repo::claims::reduce_backorders(conn, &taken).await?;
-                    repo::claims::add_allocations(conn, &claims).await?;
+                    repo::claims::add_allocations(conn, &claims.iter().collect::<Vec<_>>()).await?;
                     let parts = served.iter().flat_map(|(line, s)| s.parts.iter().map(move |part| (line, part)));
                     news.extend(parts.map(|(line, part)| events::backorder_allocated(line, part)));
                 }

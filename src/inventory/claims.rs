@@ -9,8 +9,8 @@ use super::model::book::Book;
 use super::model::sourcing::{Demand, Sourced};
 use super::model::views::Shortage;
 use super::repo::claims::{Claim, Hold, NewBackorder};
-use super::{Error, Inventory, Result, SERVER, repo};
-use crate::events::{Event, Events};
+use super::{Closed, Error, Inventory, Result, SERVER, repo};
+use crate::events::Event;
 use crate::platform::clock::Timestamp;
 use crate::platform::problem::Fault;
 use crate::warehouses::{Location, Scope};
@@ -53,23 +53,77 @@ pub struct Allocate {
     pub placed_at: Timestamp,
 }
 
+/// What a reservation held when it was last looked at, without lock.
+#[derive(Clone, Debug)]
+pub struct HeldBy {
+    pub reservation_id: Uuid,
+    pub skus: Vec<String>,
+    /// In how many rows it is kept
+    pub rows: usize,
+}
+
+impl HeldBy {
+    /// Whether all of it is there still: what has ended has given it up, all at once.
+    fn is_all_in(&self, found: &BTreeMap<Uuid, Vec<Hold>>) -> bool {
+        let rows = |hold: &Hold| hold.sourced.parts.len() + usize::from(hold.sourced.backordered > 0);
+        found.get(&self.reservation_id).is_some_and(|holds| holds.iter().map(rows).sum::<usize>() == self.rows)
+    }
+}
+
+/// What was promised to orders.
+pub struct Committed {
+    /// The moment by which it was decided what is alive
+    pub now: Timestamp,
+    /// What the lines of each order are promised; nothing where its reservation has ended
+    pub claims: Vec<Option<Vec<Claim>>>,
+    /// News of the products, to publish before the orders
+    pub changes: Vec<Event>,
+    /// News of orders that waited, these or others, to publish after them
+    pub served: Vec<Event>,
+}
+
+impl Committed {
+    /// Looks at the claims again, should some that waited have been served at once: what was held beyond stock, and has
+    /// come in since.
+    async fn claims_as_served(&mut self, conn: &mut PgConnection) -> Result<()> {
+        let waiting = self.claims.iter().flatten().flatten().filter(|claim| claim.sourced.backordered > 0);
+        let orders: BTreeSet<Uuid> = waiting.map(|claim| claim.order_id).collect();
+        if orders.is_empty() || self.served.is_empty() {
+            return Ok(());
+        }
+        let orders: Vec<Uuid> = orders.into_iter().collect();
+        let found = repo::claims::of_orders(conn, &orders).await?;
+        let found: BTreeMap<Uuid, Claim> = found.into_iter().map(|claim| (claim.order_line_id, claim)).collect();
+        for claim in self.claims.iter_mut().flatten().flatten() {
+            if let Some(found) = found.get(&claim.order_line_id) {
+                claim.clone_from(found);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Inventory {
     /// Holds stock for each request on its own, in order: one that cannot be met does not fail its
-    /// neighbours. What is held takes a fixed number of statements, whatever the number of requests;
-    /// each refusal takes three more, to say what else there is.
-    pub async fn hold_in_tx(&self, conn: &mut PgConnection, requests: &[HoldRequest]) -> Result<Vec<Result<Held>>> {
+    /// neighbours. It takes a fixed number of statements, whatever the number of requests. Returns the news with the
+    /// outcomes, to publish before that of what the stock is held for.
+    pub async fn hold_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        requests: &[HoldRequest],
+    ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
         let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replaces).collect();
         let mut skus: Vec<String> = requests.iter().flat_map(|r| &r.wish.demands).map(|d| d.sku.clone()).collect();
         if !replaced.is_empty() {
             skus.extend(repo::claims::skus_held(conn, &replaced).await?);
         }
-        let (mut book, mut served) = self.open_to_promise(conn, skus).await?;
+        let (mut book, served_first) = self.open_to_promise(conn, skus).await?;
         let mut given_up = match replaced.as_slice() {
             [] => BTreeMap::new(),
             ids => by_reservation(repo::claims::holds_of(conn, ids).await?),
         };
-        let (mut outcomes, mut new_holds, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-        for request in requests {
+        let (mut outcomes, mut short, mut new_holds, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (n, request) in requests.iter().enumerate() {
             let old = request.replaces.and_then(|id| given_up.remove(&id)).unwrap_or_default();
             outcomes.push(match decide_hold(&mut book, request, &old) {
                 Ok(lines) => {
@@ -78,9 +132,16 @@ impl Inventory {
                     ended.extend(request.replaces);
                     Ok(Held { now: book.now, expires_at, lines })
                 }
-                Err(Decline::Short(short)) => Err(self.insufficient(conn, &book, &request.wish, &short).await?),
+                Err(Decline::Short(available)) => {
+                    short.push((n, Short { wish: &request.wish, available }));
+                    Err(Error::Insufficient(Vec::new()))
+                }
                 Err(Decline::Invalid(error)) => Err(error),
             });
+        }
+        let (places, short): (Vec<usize>, Vec<Short>) = short.into_iter().unzip();
+        for (n, refusal) in places.into_iter().zip(self.insufficient(conn, &book, &short).await?) {
+            outcomes[n] = Err(refusal);
         }
         if !ended.is_empty() {
             repo::claims::delete_holds(conn, &ended).await?;
@@ -88,9 +149,9 @@ impl Inventory {
         if !new_holds.is_empty() {
             repo::claims::insert_holds(conn, &new_holds).await?;
         }
-        served.extend(self.close(conn, book, SERVER).await?.served);
-        Events::publish_in_tx(conn, &served).await?;
-        Ok(outcomes)
+        let mut closed = self.close(conn, book, SERVER).await?;
+        closed.changes.extend(served_first);
+        Ok((outcomes, closed.into_news()))
     }
 
     /// Gives back what these reservations hold.
@@ -112,48 +173,77 @@ impl Inventory {
         Ok(())
     }
 
-    /// Moves the end of a reservation's holds, never nearer. False when some of the `expected` rows are gone.
+    /// Moves the ends of what these reservations hold to `ttl_seconds` from now, and never nearer; of one that is named
+    /// several times, to the latest. Returns when that is for each, or nothing where it has ended, and news to publish.
     pub async fn extend_in_tx(
         &self,
         conn: &mut PgConnection,
-        reservation: Uuid,
-        expires_at: Timestamp,
-        expected: usize,
-    ) -> Result<bool> {
-        let extended = repo::claims::extend_holds(conn, reservation, expires_at).await?;
-        Ok(usize::try_from(extended).is_ok_and(|n| n == expected))
+        extensions: &[(HeldBy, i64)],
+    ) -> Result<(Vec<Option<Timestamp>>, Vec<Event>)> {
+        let held: Vec<&HeldBy> = extensions.iter().map(|(held, _)| held).collect();
+        let book = self.open(conn, skus_of(&held)).await?;
+        let ids: Vec<Uuid> = held.iter().map(|held| held.reservation_id).collect();
+        let found = by_reservation(repo::claims::holds_of(conn, &ids).await?);
+        let ends = extensions.iter().map(|(held, ttl)| held.is_all_in(&found).then(|| book.now.plus_seconds(*ttl)));
+        let ends: Vec<Option<Timestamp>> = ends.collect();
+        let mut latest: BTreeMap<Uuid, Timestamp> = BTreeMap::new();
+        for (id, end) in ids.iter().zip(&ends).filter_map(|(id, end)| Some((id, (*end)?))) {
+            latest.entry(*id).and_modify(|latest| *latest = end.max(*latest)).or_insert(end);
+        }
+        let ends = ids.iter().zip(ends).map(|(id, end)| end.and(latest.get(id).copied())).collect();
+        repo::claims::extend_holds(conn, &latest.into_iter().collect::<Vec<_>>()).await?;
+        Ok((ends, self.close(conn, book, SERVER).await?.into_news()))
     }
 
-    /// Turns what a reservation holds into promises to the lines of an order: `order.lines[n]` is the order
-    /// line made from the reservation's line `n`. Returns news to publish once the order is.
-    pub async fn commit_hold_in_tx(
+    /// Turns what reservations hold into promises to the lines of orders: `lines[n]` of an order is the order line made
+    /// from the reservation's line `n`. What a reservation that has ended held is left as it is.
+    pub async fn commit_holds_in_tx(
         &self,
         conn: &mut PgConnection,
-        reservation: Uuid,
-        order: &Allocate,
-    ) -> Result<Vec<Event>> {
-        let skus = repo::claims::skus_held(conn, &[reservation]).await?;
-        let mut book = self.open(conn, skus).await?;
-        let holds = repo::claims::delete_holds(conn, &[reservation]).await?;
+        commits: &[(HeldBy, &Allocate)],
+    ) -> Result<Committed> {
+        let held: Vec<&HeldBy> = commits.iter().map(|(held, _)| held).collect();
+        let mut book = self.open(conn, skus_of(&held)).await?;
+        let ids: Vec<Uuid> = held.iter().map(|held| held.reservation_id).collect();
+        let mut found = by_reservation(repo::claims::holds_of(conn, &ids).await?);
+        let (mut alive, mut orders) = (Vec::new(), Vec::new());
         let mut claims = Vec::new();
-        for hold in holds {
-            let index = usize::try_from(hold.line).expect("lines are counted from 0");
-            book.unreserve(&hold.sku, &hold.sourced);
-            book.allocate(&hold.sku, &hold.sourced);
-            let (order_line_id, order_id) = (order.lines[index], order.order_id);
-            claims.push(Claim { order_line_id, order_id, sku: hold.sku, sourced: hold.sourced });
+        for (held, order) in commits {
+            let is_alive = held.is_all_in(&found);
+            let mut own = Vec::new();
+            // Nobody commits the same reservation twice: it is taken here.
+            for hold in found.remove(&held.reservation_id).filter(|_| is_alive).unwrap_or_default() {
+                let index = usize::try_from(hold.line).expect("lines are counted from 0");
+                book.unreserve(&hold.sku, &hold.sourced);
+                book.allocate(&hold.sku, &hold.sourced);
+                let (order_line_id, order_id) = (order.lines[index], order.order_id);
+                own.push(Claim { order_line_id, order_id, sku: hold.sku, sourced: hold.sourced });
+            }
+            if is_alive {
+                orders.push((*order, own.clone()));
+            }
+            claims.push(is_alive.then_some(own));
+            alive.extend(is_alive.then_some(held.reservation_id));
         }
-        self.write_claims(conn, order, &claims).await?;
-        Ok(self.close(conn, book, SERVER).await?.served)
+        repo::claims::delete_holds(conn, &alive).await?;
+        write_claims(conn, &orders).await?;
+        let now = book.now;
+        let Closed { changes, served, .. } = self.close(conn, book, SERVER).await?;
+        let mut committed = Committed { now, claims, changes, served };
+        committed.claims_as_served(conn).await?;
+        Ok(committed)
     }
 
-    /// Promises stock to the lines of an order, all of it or none. Returns news to publish once the order is.
-    pub async fn allocate_in_tx(&self, conn: &mut PgConnection, order: &Allocate) -> Result<Vec<Event>> {
+    /// Promises stock to the lines of an order, all of it or none.
+    pub async fn allocate_in_tx(&self, conn: &mut PgConnection, order: &Allocate) -> Result<Committed> {
         let skus = order.wish.demands.iter().map(|demand| demand.sku.clone()).collect();
         let (mut book, mut served) = self.open_to_promise(conn, skus).await?;
         let sourced = match decide(&book, &order.wish, false) {
             Ok(sourced) => sourced,
-            Err(Decline::Short(short)) => return Err(self.insufficient(conn, &book, &order.wish, &short).await?),
+            Err(Decline::Short(available)) => {
+                let short = Short { wish: &order.wish, available };
+                return Err(self.insufficient(conn, &book, &[short]).await?.pop().expect("one for one"));
+            }
             Err(Decline::Invalid(error)) => return Err(error),
         };
         let mut claims = Vec::new();
@@ -162,26 +252,13 @@ impl Inventory {
             let (order_line_id, order_id, sku) = (*order_line_id, order.order_id, demand.sku.clone());
             claims.push(Claim { order_line_id, order_id, sku, sourced });
         }
-        self.write_claims(conn, order, &claims).await?;
-        served.extend(self.close(conn, book, SERVER).await?.served);
-        Ok(served)
-    }
-
-    async fn write_claims(&self, conn: &mut PgConnection, order: &Allocate, claims: &[Claim]) -> Result<()> {
-        repo::claims::add_allocations(conn, claims).await?;
-        let pinned: BTreeMap<Uuid, Option<&String>> =
-            order.lines.iter().zip(&order.wish.demands).map(|(id, demand)| (*id, demand.warehouse.as_ref())).collect();
-        let waiting = claims.iter().filter(|claim| claim.sourced.backordered > 0).map(|claim| NewBackorder {
-            order_line_id: claim.order_line_id,
-            order_id: claim.order_id,
-            sku: claim.sku.clone(),
-            quantity: claim.sourced.backordered,
-            warehouse: pinned.get(&claim.order_line_id).copied().flatten().cloned(),
-        });
-        let waiting: Vec<NewBackorder> = waiting.collect();
-        let channel = order.wish.channel.as_deref();
-        repo::claims::insert_backorders(conn, &waiting, channel, order.placed_at).await?;
-        Ok(())
+        write_claims(conn, &[(order, claims.clone())]).await?;
+        let now = book.now;
+        let closed = self.close(conn, book, SERVER).await?;
+        served.extend(closed.served);
+        let mut committed = Committed { now, claims: vec![Some(claims)], changes: closed.changes, served };
+        committed.claims_as_served(conn).await?;
+        Ok(committed)
     }
 
     /// Takes back all that an order is promised; returns what that was, a claim a line.
@@ -203,27 +280,70 @@ impl Inventory {
         Ok(repo::claims::of_orders(conn, orders).await?)
     }
 
-    /// The refusal that names each short product, what could be had of it, and what else there is.
-    async fn insufficient(
-        &self,
-        conn: &mut PgConnection,
-        book: &Book,
-        wish: &Wish,
-        short: &BTreeMap<String, i64>,
-    ) -> Result<Error> {
-        let scope = scope_of(book, wish.channel.as_deref())?;
-        let skus: Vec<String> = short.keys().cloned().collect();
-        let next = repo::levels::next_expiries(conn, &skus).await?;
-        let mut substitutes = self.substitutes(conn, &scope, book, &skus).await?;
-        let shortages = short.iter().map(|(sku, available)| Shortage {
-            sku: sku.clone(),
-            requested: wish.demands.iter().filter(|d| d.sku == *sku).map(|d| d.quantity).sum(),
-            available: *available,
-            next_expiry_at: next.get(sku).copied(),
-            substitutes: substitutes.remove(sku).unwrap_or_default(),
+    /// The refusals that name each short product, what could be had of it, and what else there is: a fixed number of
+    /// statements for each channel.
+    async fn insufficient(&self, conn: &mut PgConnection, book: &Book, refused: &[Short<'_>]) -> Result<Vec<Error>> {
+        if refused.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut by_channel: BTreeMap<Option<&str>, BTreeSet<&String>> = BTreeMap::new();
+        for short in refused {
+            by_channel.entry(short.wish.channel.as_deref()).or_default().extend(short.available.keys());
+        }
+        let all: BTreeSet<&String> = by_channel.values().flatten().copied().collect();
+        let next = repo::levels::next_expiries(conn, &owned(&all)).await?;
+        let mut substitutes = BTreeMap::new();
+        for (channel, skus) in by_channel {
+            let scope = scope_of(book, channel)?;
+            substitutes.insert(channel, self.substitutes(conn, &scope, book, &owned(&skus)).await?);
+        }
+        let refusals = refused.iter().map(|Short { wish, available }| {
+            let substitutes = &substitutes[&wish.channel.as_deref()];
+            let shortages = available.iter().map(|(sku, available)| Shortage {
+                sku: sku.clone(),
+                requested: wish.demands.iter().filter(|d| d.sku == *sku).map(|d| d.quantity).sum(),
+                available: *available,
+                next_expiry_at: next.get(sku).copied(),
+                substitutes: substitutes.get(sku).cloned().unwrap_or_default(),
+            });
+            Error::Insufficient(shortages.collect())
         });
-        Ok(Error::Insufficient(shortages.collect()))
+        Ok(refusals.collect())
     }
+}
+
+async fn write_claims(conn: &mut PgConnection, orders: &[(&Allocate, Vec<Claim>)]) -> Result<()> {
+    let claims: Vec<&Claim> = orders.iter().flat_map(|(_, claims)| claims).collect();
+    repo::claims::add_allocations(conn, &claims).await?;
+    let waiting = orders.iter().flat_map(|(order, claims)| {
+        let demands: BTreeMap<&Uuid, &Demand> = order.lines.iter().zip(&order.wish.demands).collect();
+        let waiting = claims.iter().filter(|claim| claim.sourced.backordered > 0);
+        waiting.map(move |claim| NewBackorder {
+            order_line_id: claim.order_line_id,
+            order_id: claim.order_id,
+            sku: claim.sku.clone(),
+            quantity: claim.sourced.backordered,
+            channel: order.wish.channel.clone(),
+            warehouse: demands.get(&claim.order_line_id).and_then(|demand| demand.warehouse.clone()),
+            placed_at: order.placed_at,
+        })
+    });
+    repo::claims::insert_backorders(conn, &waiting.collect::<Vec<_>>()).await?;
+    Ok(())
+}
+
+fn skus_of(held: &[&HeldBy]) -> Vec<String> {
+    held.iter().flat_map(|held| &held.skus).cloned().collect()
+}
+
+/// A wish that cannot be met: of these products, this much could be had.
+struct Short<'a> {
+    wish: &'a Wish,
+    available: BTreeMap<String, i64>,
+}
+
+fn owned(skus: &BTreeSet<&String>) -> Vec<String> {
+    skus.iter().map(|sku| (*sku).clone()).collect()
 }
 
 /// Why a request is not served.

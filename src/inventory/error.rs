@@ -1,5 +1,7 @@
 //! What can be wrong with a call about products and stock.
 
+use std::sync::Arc;
+
 use super::model::book::Refused;
 use super::model::views::Shortage;
 use crate::platform::problem::{self, Fault, Problem};
@@ -30,6 +32,9 @@ pub enum Error {
     Invalid(Vec<Fault>),
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// For all who read together
+    #[error("the database failed")]
+    Reading(#[from] Arc<sqlx::Error>),
 }
 
 fn short_skus(shortages: &[Shortage]) -> String {
@@ -61,6 +66,7 @@ impl From<Error> for Problem {
             Error::Refused(Refused::TooMuch { .. }) => Problem::new(&problem::INVALID_STATE, detail),
             Error::Invalid(faults) => Problem::validation(faults),
             Error::Database(cause) => cause.into(),
+            Error::Reading(cause) => cause.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::model::book::Book;
@@ -31,8 +32,9 @@ struct LevelChanged<'a> {
     after: Quantities,
 }
 
-#[derive(Serialize)]
-struct Quantities {
+/// A level as news tell it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Quantities {
     #[serde(flatten)]
     level: Level,
     available: i64,

@@ -14,10 +14,12 @@ mod error;
 mod events;
 mod http;
 mod model;
+mod observed;
 mod products;
 mod read;
 mod repo;
 mod self_check;
+mod snapshot;
 mod stock;
 
 use std::sync::Arc;
@@ -25,19 +27,21 @@ use std::sync::atomic::AtomicI64;
 
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::platform::db::Db;
 use crate::warehouses::{Occupancy, Warehouses};
 
-pub use claims::{Allocate, Held, HoldRequest, Wish};
+pub use claims::{Allocate, Committed, Held, HeldBy, HoldRequest, Wish};
 pub use error::Error;
 pub use http::router;
 pub use model::place::Condition;
-pub use model::product::Sku;
+pub use model::product::{Barcode, Sku};
 pub use model::sourcing::{Demand, Part, Sourced};
-pub use model::views::{LevelView, Shortage};
+pub use model::views::{AdjustmentReason, LevelView, Shortage};
+pub use observed::{Observed, ObservedChange, ObservedReason, Recalled, Sighting};
 pub use repo::claims::Claim;
 pub use stock::{Disposition, ReturnLine, ShipLine, TransferLine, TransferReceipt};
 
@@ -46,16 +50,22 @@ use model::book::Book;
 #[derive(Clone)]
 pub struct Inventory {
     db: Db,
+    events: Events,
     warehouses: Warehouses,
+    /// Places for those who read a snapshot
+    snapshots: Arc<Semaphore>,
     /// The version of the directory under which every order that waits was last looked at
     served_version: Arc<AtomicI64>,
+    readers: read::Readers,
 }
 
 type Result<T> = std::result::Result<T, Error>;
 
 impl Inventory {
-    pub fn new(db: Db, warehouses: Warehouses) -> Self {
-        Self { db, warehouses, served_version: Arc::default() }
+    pub fn new(db: Db, events: Events, warehouses: Warehouses) -> Self {
+        let readers = read::readers(db.clone(), warehouses.clone());
+        let snapshots = Arc::new(Semaphore::new(snapshot::AT_ONCE));
+        Self { db, events, warehouses, snapshots, served_version: Arc::default(), readers }
     }
 
     /// Locks these products, in the order of their sku, and reads what is known of them. Holds that have
@@ -64,14 +74,9 @@ impl Inventory {
         skus.sort_unstable();
         skus.dedup();
         let items = repo::book::lock(conn, &skus).await?;
-        let expired = repo::claims::delete_expired(conn, &skus).await?;
         // Only now: who waited for the lock must not go by what was true before.
         let directory = self.warehouses.directory(conn).await?;
-        let mut book = repo::book::read(conn, directory, items).await?;
-        for hold in &expired {
-            book.unreserve(&hold.sku, &hold.sourced);
-        }
-        Ok(book)
+        Ok(repo::book::read(conn, directory, items).await?)
     }
 
     /// Serves orders that wait with stock that became free, then writes all that changed.
@@ -80,25 +85,32 @@ impl Inventory {
         repo::book::write_levels(conn, &book).await?;
         repo::book::write_counters(conn, &book).await?;
         let movements = repo::book::write_movements(conn, &book.take_movements(), actor).await?;
-        Events::publish_in_tx(conn, &events::of_book(&book)).await?;
-        Ok(Closed { movements, served })
+        Ok(Closed { movements, changes: events::of_book(&book), served })
     }
 
-    /// The same, and publishes at once which orders were served.
+    /// The same, and publishes all of its news.
     async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<Vec<Uuid>> {
-        let closed = self.close(conn, book, actor).await?;
-        Events::publish_in_tx(conn, &closed.served).await?;
-        Ok(closed.movements)
+        let mut closed = self.close(conn, book, actor).await?;
+        let movements = std::mem::take(&mut closed.movements);
+        Events::publish_in_tx(conn, &closed.into_news()).await?;
+        Ok(movements)
     }
 }
 
-/// What closing a book brought about.
+/// What closing a book brought about. Nothing of it is published yet.
 struct Closed {
     /// The movements booked, in order
     movements: Vec<Uuid>,
-    /// News of orders that waited and were served. They are not published yet: an order that is just
-    /// being placed comes first
+    /// News of the products
+    changes: Vec<Event>,
+    /// News of orders that waited and were served. An order that is just being placed comes before them
     served: Vec<Event>,
+}
+
+impl Closed {
+    fn into_news(self) -> Vec<Event> {
+        self.changes.into_iter().chain(self.served).collect()
+    }
 }
 
 /// A warehouse may go when it has nothing and expects nothing.

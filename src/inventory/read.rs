@@ -1,6 +1,7 @@
 //! Reading stock: levels, the ledger, and the explanation of what is available.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use sqlx::PgConnection;
@@ -12,14 +13,74 @@ use super::model::views::{LevelView, MovementView, StockView};
 use super::repo::ledger::Filter;
 use super::repo::levels::ProductStock;
 use super::{Error, Inventory, Result, repo};
+use crate::access::Limit;
+use crate::platform::coalesce::{Coalescer, Shape};
+use crate::platform::db::Db;
 use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
-use crate::warehouses::{Directory, Scope};
+use crate::warehouses::{Directory, Scope, Warehouses};
+
+/// Whoever asks for more products than this is read alone.
+const MOST_READ_TOGETHER: usize = 20;
+
+/// What those who read together see, at one moment.
+pub(super) struct Seen {
+    directory: Arc<Directory>,
+    today: NaiveDate,
+    products: BTreeMap<String, ProductStock>,
+}
+
+impl Seen {
+    fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {
+        let Self { directory, today, products } = self;
+        let scope = channel.map(|code| directory.scope(Some(code)).ok_or_else(|| Error::NoChannel(code.to_owned())));
+        let scope = scope.transpose()?;
+        let views = skus.iter().filter_map(|sku| {
+            let product = products.get(sku)?;
+            let mut levels = level_views(directory, scope.as_ref(), product);
+            levels.retain(|level| within.allows(&level.warehouse));
+            Some(view(directory, levels, sku, product, *today))
+        });
+        Ok(views.collect())
+    }
+}
+
+/// Availability read by many at once: one read for all who wait, which begins after the last of them has come.
+pub(super) type Readers = Coalescer<Vec<String>, std::result::Result<Arc<Seen>, Arc<sqlx::Error>>>;
+
+const READERS: Shape = Shape { lanes: 2, batch: 64, waiting: 1024 };
+
+pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
+    Readers::new("availability", READERS, move |asked| {
+        let (db, warehouses) = (db.clone(), warehouses.clone());
+        Box::pin(async move {
+            let skus: BTreeSet<&String> = asked.iter().flatten().collect();
+            let skus: Vec<String> = skus.into_iter().cloned().collect();
+            let seen = async { see(&mut *db.conn().await?, &warehouses, &skus).await };
+            let seen = seen.await.map(Arc::new).map_err(Arc::new);
+            asked.iter().map(|_| seen.clone()).collect()
+        })
+    })
+}
+
+async fn see(conn: &mut PgConnection, warehouses: &Warehouses, skus: &[String]) -> sqlx::Result<Seen> {
+    let directory = warehouses.directory(conn).await?;
+    let (now, products) = repo::levels::read(conn, skus).await?;
+    Ok(Seen { directory, today: now.0.date_naive(), products })
+}
 
 impl Inventory {
-    /// The stock of these products: over all warehouses, or as a channel sees it. An item for each that exists, as often as it is named.
-    pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>) -> Result<Vec<StockView>> {
-        self.stock_in(&mut *self.db.conn().await?, skus, channel).await
+    /// The stock of these products: over all warehouses within the limit, or as a channel sees it. An item for each
+    /// that exists, as often as it is named. Those who ask for few are read together.
+    pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {
+        if skus.len() > MOST_READ_TOGETHER {
+            return self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await;
+        }
+        match self.readers.run(&skus, skus.to_vec()).await {
+            Ok(seen) => seen?.stock(skus, channel, within),
+            // Too many wait, or a batch was lost: this one reads alone, within the bound on connections.
+            Err(_) => self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await,
+        }
     }
 
     async fn stock_in(
@@ -27,17 +88,9 @@ impl Inventory {
         conn: &mut PgConnection,
         skus: &[String],
         channel: Option<&str>,
+        within: &Limit,
     ) -> Result<Vec<StockView>> {
-        let directory = self.warehouses.directory(conn).await?;
-        let scope = channel.map(|code| directory.scope(Some(code)).ok_or_else(|| Error::NoChannel(code.to_owned())));
-        let scope = scope.transpose()?;
-        let (now, products) = repo::levels::read(conn, skus).await?;
-        let today = now.0.date_naive();
-        let views = skus.iter().filter_map(|sku| {
-            let product = products.get(sku)?;
-            Some(view(&directory, scope.as_ref(), sku, product, today))
-        });
-        Ok(views.collect())
+        see(conn, &self.warehouses, skus).await?.stock(skus, channel, within)
     }
 
     /// The levels of these (product, warehouse) pairs, as seen without a channel.
@@ -97,7 +150,7 @@ impl Inventory {
     pub(super) async fn explain(&self, sku: &str, channel: Option<&str>) -> Result<Explanation> {
         // In one moment, so that the records add up to the sum.
         let mut conn = self.db.snapshot().await?;
-        let stock = self.stock_in(&mut conn, &[sku.to_owned()], channel).await?.pop();
+        let stock = self.stock_in(&mut conn, &[sku.to_owned()], channel, &Limit::default()).await?.pop();
         let stock = stock.ok_or_else(|| Error::NoProduct(sku.to_owned()))?;
         let directory = self.warehouses.directory(&mut conn).await?;
         let buffers: BTreeMap<String, i64> = directory
@@ -120,6 +173,24 @@ impl Inventory {
         Ok(repo::products::prices(conn, skus).await?)
     }
 
+    /// Keeps a product from being deleted until the transaction ends. Says whether it is there.
+    pub async fn pin_product_in_tx(&self, conn: &mut PgConnection, sku: &str) -> Result<bool> {
+        Ok(!repo::products::pin(conn, &[sku]).await?.is_empty())
+    }
+
+    /// The name of a product, and how much of it can be sold: over all warehouses, or as a channel sees it. None where there
+    /// is no such product.
+    pub async fn for_sale(
+        &self,
+        conn: &mut PgConnection,
+        sku: &str,
+        channel: Option<&str>,
+    ) -> Result<Option<(String, i64)>> {
+        let Some(product) = repo::products::find(conn, &[sku]).await?.pop() else { return Ok(None) };
+        let stock = self.stock_in(conn, &[sku.to_owned()], channel, &Limit::default()).await?.pop();
+        Ok(stock.map(|stock| (product.fields.name, stock.available)))
+    }
+
     /// Those of the products that do not exist.
     pub async fn unknown_skus(&self, conn: &mut PgConnection, skus: &[String]) -> Result<Vec<String>> {
         let known = repo::products::existing(conn, skus).await?;
@@ -129,14 +200,15 @@ impl Inventory {
 
 fn view(
     directory: &Directory,
-    scope: Option<&Scope>,
+    levels: Vec<LevelView>,
     sku: &str,
     product: &ProductStock,
     today: NaiveDate,
 ) -> StockView {
-    let levels = level_views(directory, scope, product);
     let available = levels.iter().map(|level| level.available).sum();
-    let reorder_point = levels.iter().map(|level| level.reorder_point).sum();
+    // Of what can be sold from, as in the news of it.
+    let active = levels.iter().filter(|level| directory.is_active(&level.warehouse));
+    let reorder_point = active.map(|level| level.reorder_point).sum();
     let state = state(&product.policy, available, product.beyond, reorder_point, today);
     StockView::sum(sku.to_owned(), state, product.beyond, levels)
 }

@@ -65,6 +65,12 @@ pub struct TransferReceipt {
     pub lost: i64,
 }
 
+/// What became of one change of stock: which of the transaction's movements it is, if any, and how the level was.
+struct Outcome {
+    movement: Option<usize>,
+    before: Level,
+}
+
 impl Inventory {
     /// Changes stock by each adjustment on its own, in order; one that is refused does not fail its neighbours.
     pub(super) async fn adjust_in_tx(
@@ -77,12 +83,13 @@ impl Inventory {
         let missing = self.warehouses.pin_in_tx(conn, &warehouses).await?;
         let mut book = self.open(conn, adjustments.iter().map(|a| a.sku.0.clone()).collect()).await?;
         let mut booked = 0;
-        let outcomes: Vec<Result<Option<usize>>> = adjustments
+        let outcomes: Vec<Result<Outcome>> = adjustments
             .iter()
             .map(|adjustment| {
+                let before = book.level(&adjustment.sku.0, &adjustment.warehouse.0);
                 let moved = adjust(&mut book, adjustment, &missing)?;
                 booked += usize::from(moved);
-                Ok(moved.then(|| booked - 1))
+                Ok(Outcome { movement: moved.then(|| booked - 1), before })
             })
             .collect();
         let movements = self.close_and_tell(conn, book, actor).await?;
@@ -110,9 +117,10 @@ impl Inventory {
         let (from, to) = (Place::in_condition(code, change.from), Place::in_condition(code, change.to));
         let mut movement = NewMovement::new(sku, change.quantity.0, from, to, "condition_change");
         movement.note.clone_from(&change.note);
+        let before = book.level(sku, code);
         book.move_stock(movement)?;
         let movements = self.close_and_tell(conn, book, actor).await?;
-        let outcomes = vec![Ok(Some(0))];
+        let outcomes = vec![Ok(Outcome { movement: Some(0), before })];
         let mut booked = self.booked(conn, &movements, &[(sku, code)], outcomes).await?;
         booked.pop().expect("one was asked for")
     }
@@ -257,15 +265,16 @@ impl Inventory {
         conn: &mut PgConnection,
         movements: &[Uuid],
         touched: &[(&str, &str)],
-        outcomes: Vec<Result<Option<usize>>>,
+        outcomes: Vec<Result<Outcome>>,
     ) -> Result<Vec<Result<Booked>>> {
         let rows = repo::ledger::find(conn, movements).await?;
         let levels = self.level_views(conn, touched).await?;
         let answers = outcomes.into_iter().zip(touched).map(|(outcome, (sku, warehouse))| {
-            let movement = outcome?.map(|n| rows[&movements[n]].clone());
+            let Outcome { movement, before } = outcome?;
+            let movement = movement.map(|n| rows[&movements[n]].clone());
             let level = levels.get(&((*sku).to_owned(), (*warehouse).to_owned())).cloned();
             let level = level.unwrap_or_else(|| LevelView::new(warehouse, &Level::default(), 0, None));
-            Ok(Booked { movement, level })
+            Ok(Booked { movement, level, before })
         });
         Ok(answers.collect())
     }
@@ -308,7 +317,7 @@ fn adjust(book: &mut Book, adjustment: &NewAdjustment, missing: &[String]) -> Re
     Ok(true)
 }
 
-fn place_faults(book: &Book, sku: &str, code: &str, missing: &[String]) -> Vec<Fault> {
+pub(super) fn place_faults(book: &Book, sku: &str, code: &str, missing: &[String]) -> Vec<Fault> {
     let mut faults = Vec::new();
     if book.item(sku).is_none() {
         faults.push(Fault::new("/sku", "unknown", format!("there is no product {sku}")));

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::inventory::Inventory;
 use crate::orders::Orders;
+use crate::platform::audit::{self, Actor, Entry};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::difference::Difference;
@@ -61,6 +62,8 @@ impl SelfCheck {
     pub async fn repair(&self) -> Result<Vec<String>, Problem> {
         let mut tx = self.db.begin().await?;
         let done = self.inventory.repair_in_tx(&mut tx).await?;
+        let entry = Entry::new(Actor::CommandLine, "stockhold doctor --repair").is(&done);
+        audit::record_in_tx(&mut tx, &entry).await?;
         tx.commit().await?;
         Ok(done)
     }

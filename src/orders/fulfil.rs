@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::model::{Order, OrderLine, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine, ShipmentStatus};
 use super::{Error, Orders, Result, check_past, events, repo};
+use crate::access::Limit;
 use crate::events::Events;
 use crate::inventory::{self, Disposition, ShipLine, Sku};
 use crate::platform::clock::Timestamp;
@@ -108,13 +109,15 @@ impl Orders {
         conn: &mut PgConnection,
         order: &Order,
         shipment: Uuid,
+        limit: &Limit,
         delivered_at: Option<Timestamp>,
     ) -> Result<Shipment> {
         let now = repo::clock(conn).await?;
         if let Some(fault) = check_past(delivered_at, now, "/delivered_at") {
             return Err(Error::Invalid(vec![fault]));
         }
-        let found = order.shipments.iter().find(|s| s.id == shipment).ok_or(Error::NoShipment(shipment))?;
+        let found = order.shipments.iter().find(|s| s.id == shipment && limit.allows(&s.warehouse));
+        let found = found.ok_or(Error::NoShipment(shipment))?;
         if found.status == ShipmentStatus::Delivered {
             return Ok(found.clone());
         }

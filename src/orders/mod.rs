@@ -14,23 +14,27 @@ mod model;
 mod repo;
 mod self_check;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::access::Limits;
 use crate::events::{Event, Events};
-use crate::inventory::{Allocate, Claim, Demand, Inventory, Wish};
+use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Wish};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
+use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Fault;
-use crate::reservations::{Reservation, Reservations};
+use crate::platform::sift::sift;
+use crate::reservations::{self, Reservation, Reservations, Status};
 use crate::warehouses::Location;
 
 pub use error::Error;
 pub use http::router;
+pub use model::Customer;
 
 use model::{Filter, NewOrder, NewOrderLine, Order, OrderHead, OrderStatus};
 
@@ -43,11 +47,17 @@ pub struct Orders {
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// A line about to be written.
+/// An order about to be written.
+struct Draft<'a> {
+    new: &'a NewOrder,
+    channel: Option<String>,
+    lines: Vec<DraftLine>,
+    order: Allocate,
+}
+
 struct DraftLine {
     id: Uuid,
-    demand: Demand,
-    price: Option<crate::platform::money::Money>,
+    price: Option<Money>,
 }
 
 impl Orders {
@@ -55,78 +65,78 @@ impl Orders {
         Self { db, reservations, inventory }
     }
 
-    /// Places an order, and promises stock to its lines: what a reservation holds, or what there is.
+    /// Places an order of lines, and promises them what there is.
     async fn place_in_tx(&self, conn: &mut PgConnection, new: &NewOrder) -> Result<Order> {
         let now = repo::clock(conn).await?;
-        let faults = new.faults(now);
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
-        }
-        let reservation = match new.reservation_id {
-            Some(id) => Some(self.reservation(conn, new, id).await?),
-            None => None,
-        };
-        let lines = self.draft_lines(conn, new, reservation.as_ref()).await?;
-        let channel = new.channel.as_ref().map(|code| code.0.clone());
-        let channel = channel.or_else(|| reservation.as_ref().and_then(|r| r.channel.clone()));
-        let placed_at = new.placed_at.unwrap_or(now).min(now);
-        let allocate = Allocate {
-            order_id: id::new(),
-            lines: lines.iter().map(|line| line.id).collect(),
-            wish: Wish {
-                demands: lines.iter().map(|line| line.demand.clone()).collect(),
-                channel: channel.clone(),
-                ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
-            },
-            placed_at,
-        };
-        let news = match &reservation {
-            Some(reservation) => self.reservations.commit_in_tx(conn, reservation.id, &allocate).await?,
-            None => self.inventory.allocate_in_tx(conn, &allocate).await?,
-        };
-        repo::insert(conn, allocate.order_id, new, channel.as_deref(), placed_at, now).await?;
-        let written: Vec<&DraftLine> = lines.iter().filter(|line| line.demand.quantity > 0).collect();
-        repo::insert_lines(conn, allocate.order_id, &written).await?;
-        let order = self.get_in_tx(conn, allocate.order_id).await?;
-        let placed = std::iter::once(events::of("order.placed", &order));
-        Events::publish_in_tx(conn, &placed.chain(news).collect::<Vec<_>>()).await?;
-        Ok(order)
+        check(new, now)?;
+        let demands = new.lines.iter().flatten().map(NewOrderLine::demand).collect();
+        let skus = new.lines.iter().flatten().map(|line| line.sku.0.clone()).collect::<Vec<_>>();
+        let prices = self.inventory.prices(conn, &skus).await?;
+        let draft = Draft::new(new, new.channel.as_ref().map(|code| code.0.clone()), demands, &prices, now);
+        let committed = self.inventory.allocate_in_tx(conn, &draft.order).await?;
+        let mut orders = self.write_in_tx(conn, &[draft], committed, now).await?;
+        Ok(orders.pop().expect("one draft makes one order"))
     }
 
-    /// The reservation to make the order from.
-    async fn reservation(&self, conn: &mut PgConnection, new: &NewOrder, id: Uuid) -> Result<Reservation> {
-        let reservation = self.reservations.to_commit(conn, id).await.map_err(|error| match error {
-            crate::reservations::Error::NotFound(_) => {
-                Error::Invalid(vec![Fault::new("/reservation_id", "unknown", error.to_string())])
-            }
-            other => other.into(),
-        })?;
-        let asked = new.channel.as_ref().map(|code| &code.0);
-        if asked.is_some() && reservation.channel.is_some() && asked != reservation.channel.as_ref() {
-            let detail = "the reservation was made through another channel";
-            return Err(Error::Invalid(vec![Fault::new("/channel", "differs", detail)]));
-        }
-        Ok(reservation)
-    }
-
-    /// A line for each line of the reservation or the request, priced.
-    async fn draft_lines(
+    /// Places each order with what its reservation holds; one that is refused does not fail its neighbours. It takes a
+    /// fixed number of statements, whatever the number of orders.
+    async fn place_reserved_in_tx(
         &self,
         conn: &mut PgConnection,
-        new: &NewOrder,
-        reservation: Option<&Reservation>,
-    ) -> Result<Vec<DraftLine>> {
-        let demands: Vec<(Demand, Option<_>)> = match reservation {
-            Some(reservation) => reservation.lines.iter().map(|line| (model::reserved(line), None)).collect(),
-            None => new.lines.iter().flatten().map(NewOrderLine::demand).collect(),
-        };
-        let skus: Vec<String> = demands.iter().map(|(demand, _)| demand.sku.clone()).collect();
-        let prices = self.inventory.prices(conn, &skus).await?;
-        let lines = demands.into_iter().map(|(demand, price)| {
-            let price = price.or_else(|| prices.get(&demand.sku).cloned());
-            DraftLine { id: id::new(), demand, price }
+        requests: &[(&NewOrder, Uuid, &Limits)],
+    ) -> Result<Vec<Result<Order>>> {
+        let now = repo::clock(conn).await?;
+        let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|(_, id, limits)| (*id, *limits)).collect();
+        let found = self.reservations.to_commit(conn, &asked).await?;
+        let mut taken = HashSet::new();
+        let looked_at = requests.iter().zip(found).map(|((new, id, _), found)| {
+            check(new, now)?;
+            let reservation = fitting(new, found)?;
+            // Whoever came first has it.
+            if taken.insert(*id) {
+                Ok((*new, reservation))
+            } else {
+                Err(reservations::Error::Ended(Status::Committed).into())
+            }
         });
-        Ok(lines.collect())
+        let (accepted, refused) = sift(looked_at);
+        let lines = accepted.iter().flat_map(|(_, reservation)| &reservation.lines);
+        let prices = self.inventory.prices(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
+        let drafts = accepted.into_iter().map(|(new, reservation)| {
+            let demands = reservation.lines.iter().map(|line| (model::reserved(line), None)).collect();
+            let channel = new.channel.as_ref().map(|code| code.0.clone()).or_else(|| reservation.channel.clone());
+            let draft = Draft::new(new, channel, demands, &prices, now);
+            ((reservation, draft.order.clone()), draft)
+        });
+        let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
+        let (committed, outcomes) = self.reservations.commit_in_tx(conn, &commits).await?;
+        let alive = outcomes.into_iter().zip(drafts).map(|(outcome, draft)| Ok(outcome.map(|()| draft)?));
+        let (drafts, ended) = sift::<_, Error>(alive);
+        let orders = self.write_in_tx(conn, &drafts, committed, now).await?;
+        Ok(refused.weave(ended.weave(orders.into_iter().map(Ok))))
+    }
+
+    /// Writes orders whose lines have been promised their stock, and publishes all of its news.
+    async fn write_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        drafts: &[Draft<'_>],
+        committed: Committed,
+        now: Timestamp,
+    ) -> Result<Vec<Order>> {
+        let heads = repo::insert(conn, drafts, now).await?;
+        let lines = repo::insert_lines(conn, drafts).await?;
+        let claims = committed.claims.into_iter().flatten().flatten().map(|mut claim| {
+            // As they will be read.
+            claim.sourced.parts.sort_by(|one, other| one.warehouse.cmp(&other.warehouse));
+            (claim.order_line_id, claim)
+        });
+        let claims: HashMap<Uuid, Claim> = claims.collect();
+        let orders = model::assemble(heads, lines, &claims, Vec::new(), Vec::new());
+        let placed = orders.iter().map(|order| events::of("order.placed", order));
+        let news: Vec<Event> = committed.changes.into_iter().chain(placed).chain(committed.served).collect();
+        Events::publish_in_tx(conn, &news).await?;
+        Ok(orders)
     }
 
     async fn list(&self, filter: &Filter, page: PageRequest<Uuid>) -> Result<Page<Order>> {
@@ -137,11 +147,16 @@ impl Orders {
     }
 
     /// By id or number.
-    async fn get(&self, id_or_number: &str) -> Result<Order> {
+    async fn get(&self, id_or_number: &str, limits: &Limits) -> Result<Order> {
         // In one moment: an order that is being shipped must not be seen in halves.
         let mut conn = self.db.snapshot().await?;
         let id = self.resolve(&mut conn, id_or_number).await?;
-        self.get_in_tx(&mut conn, id).await
+        within(self.get_in_tx(&mut conn, id).await?, id_or_number, limits)
+    }
+
+    /// Who bought these, as far as they exist.
+    pub async fn buyers(&self, conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Customer>> {
+        repo::buyers(conn, ids).await
     }
 
     async fn resolve(&self, conn: &mut PgConnection, id_or_number: &str) -> Result<Uuid> {
@@ -160,12 +175,12 @@ impl Orders {
     }
 
     /// Locks the order's row, and reads the order.
-    async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str) -> Result<Order> {
+    async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str, limits: &Limits) -> Result<Order> {
         let id = self.resolve(conn, id_or_number).await?;
         if !repo::lock(conn, id).await? {
             return Err(Error::NotFound(id_or_number.to_owned()));
         }
-        self.get_in_tx(conn, id).await
+        within(self.get_in_tx(conn, id).await?, id_or_number, limits)
     }
 
     /// Orders with all that belongs to them: a fixed number of statements, whatever their number.
@@ -213,6 +228,61 @@ impl Orders {
         let completed = is_new.then(|| events::of("order.completed", &after));
         Ok((after, completed))
     }
+}
+
+impl<'a> Draft<'a> {
+    /// A line for each demand, at the price asked for or that of the product.
+    fn new(
+        new: &'a NewOrder,
+        channel: Option<String>,
+        demands: Vec<(Demand, Option<Money>)>,
+        prices: &HashMap<String, Money>,
+        now: Timestamp,
+    ) -> Self {
+        let (demands, asked): (Vec<Demand>, Vec<Option<Money>>) = demands.into_iter().unzip();
+        let lines = demands.iter().zip(asked).map(|(demand, price)| {
+            let price = price.or_else(|| prices.get(&demand.sku).cloned());
+            DraftLine { id: id::new(), price }
+        });
+        let lines: Vec<DraftLine> = lines.collect();
+        let order = Allocate {
+            order_id: id::new(),
+            lines: lines.iter().map(|line| line.id).collect(),
+            wish: Wish {
+                demands,
+                channel: channel.clone(),
+                ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
+            },
+            placed_at: new.placed_at.unwrap_or(now).min(now),
+        };
+        Self { new, channel, lines, order }
+    }
+}
+
+fn check(new: &NewOrder, now: Timestamp) -> Result<()> {
+    let faults = new.faults(now);
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// The reservation to make the order from.
+fn fitting(new: &NewOrder, found: std::result::Result<Reservation, reservations::Error>) -> Result<Reservation> {
+    let reservation = found.map_err(|error| match error {
+        reservations::Error::NotFound(_) => {
+            Error::Invalid(vec![Fault::new("/reservation_id", "unknown", error.to_string())])
+        }
+        other => other.into(),
+    })?;
+    let asked = new.channel.as_ref().map(|code| &code.0);
+    if asked.is_some() && reservation.channel.is_some() && asked != reservation.channel.as_ref() {
+        let detail = "the reservation was made through another channel";
+        return Err(Error::Invalid(vec![Fault::new("/channel", "differs", detail)]));
+    }
+    Ok(reservation)
+}
+
+/// An order outside the limits is as good as none.
+fn within(order: Order, id_or_number: &str, limits: &Limits) -> Result<Order> {
+    if order.is_within(limits) { Ok(order) } else { Err(Error::NotFound(id_or_number.to_owned())) }
 }
 
 /// Callers name moments of the past by clocks of their own, which may be ahead of the database's by a little.

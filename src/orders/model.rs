@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_past;
+use crate::access::Limits;
 use crate::inventory::{Claim, Demand, Disposition, Sku};
 use crate::platform::clock::Timestamp;
 use crate::platform::money::Money;
-use crate::platform::problem::Fault;
+use crate::platform::problem::{Fault, Problem};
 use crate::platform::quantity::Quantity;
 use crate::reservations::ReservationLine;
 use crate::warehouses::{Address, Code};
@@ -84,6 +85,18 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
+    /// Keeps the request to what its caller is limited to, and fills in what leaves no choice.
+    pub(super) fn keep_within(&mut self, limits: &Limits) -> Result<(), Problem> {
+        // An order from a reservation is sold where that was.
+        if self.channel.is_some() || self.reservation_id.is_none() {
+            self.channel = limits.channels.choose(self.channel.take().map(|code| code.0))?.map(Code);
+        }
+        for line in self.lines.iter_mut().flatten() {
+            line.warehouse = limits.warehouses.choose(line.warehouse.take().map(|code| code.0))?.map(Code);
+        }
+        Ok(())
+    }
+
     pub(super) fn faults(&self, now: Timestamp) -> Vec<Fault> {
         let mut faults = Vec::new();
         match (&self.reservation_id, &self.lines) {
@@ -314,6 +327,13 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether a caller with these limits may see it: any of it is, or was, in a warehouse inside.
+    pub(super) fn is_within(&self, limits: &Limits) -> bool {
+        let allocated = self.lines.iter().flat_map(|line| &line.allocations).map(|part| part.warehouse.as_str());
+        let shipped = self.shipments.iter().map(|shipment| shipment.warehouse.as_str());
+        limits.reach(self.head.channel.as_deref(), allocated.chain(shipped))
+    }
+
     /// Units neither shipped nor cancelled.
     pub(super) fn open(&self) -> i64 {
         self.lines.iter().map(OrderLine::open).sum()
@@ -392,7 +412,8 @@ pub(super) fn assemble(
 pub(super) struct Filter {
     pub status: Option<OrderStatus>,
     pub fulfilment_status: Option<FulfilmentStatus>,
-    pub channel: Option<String>,
+    /// Through any of these
+    pub channels: Option<Vec<String>>,
     pub reference: Option<String>,
     pub sku: Option<String>,
 }

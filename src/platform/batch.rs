@@ -16,6 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::extract::{self, Input};
 use super::problem::{Fault, Problem};
+use super::reply::Reply;
 use super::schema::{self, Schemas};
 
 /// The most items that one batch takes.
@@ -25,7 +26,7 @@ pub const MAX_ITEMS: usize = 1000;
 ///
 /// ```ignore
 /// let outcomes = service.create_in_tx(tx, command.body.valid()).await?;
-/// Ok(Reply::ok(&command.body.answer(outcomes)?))
+/// Ok(command.body.answer(outcomes)?.reply())
 /// ```
 pub struct Batch<T> {
     valid: Vec<T>,
@@ -47,6 +48,21 @@ impl<T> Batch<T> {
         Self { valid, refused }
     }
 
+    /// Looks at each item that is as its schema asks, and refuses those that `check` refuses.
+    pub fn refuse(&mut self, mut check: impl FnMut(&mut T) -> Result<(), Problem>) {
+        let places: Vec<usize> =
+            (0..self.valid.len() + self.refused.len()).filter(|n| !self.refused.contains_key(n)).collect();
+        let items = std::mem::take(&mut self.valid);
+        for (n, mut item) in places.into_iter().zip(items) {
+            match check(&mut item) {
+                Ok(()) => self.valid.push(item),
+                Err(problem) => {
+                    self.refused.insert(n, problem);
+                }
+            }
+        }
+    }
+
     /// The items that are as their schema asks, in the order of the request.
     pub fn valid(&self) -> &[T] {
         &self.valid
@@ -56,19 +72,28 @@ impl<T> Batch<T> {
     /// refusals of the others. Fails when an outcome is a failure of the server: nothing may be
     /// committed then, and nothing acknowledged.
     pub fn answer<A: Serialize, E: Into<Problem>>(&self, outcomes: Vec<Result<A, E>>) -> Result<BatchAnswer, Problem> {
+        self.answer_as(StatusCode::CREATED, outcomes)
+    }
+
+    /// The same, of calls that make nothing: `done` is the status of those that succeeded.
+    pub fn answer_as<A: Serialize, E: Into<Problem>>(
+        &self,
+        done: StatusCode,
+        outcomes: Vec<Result<A, E>>,
+    ) -> Result<BatchAnswer, Problem> {
         assert_eq!(outcomes.len(), self.valid.len(), "every valid item of a batch has an outcome");
         let mut outcomes = outcomes.into_iter();
         let woven = (0..self.valid.len() + self.refused.len()).map(|n| match self.refused.get(&n) {
             Some(problem) => Err(problem.clone()),
             None => outcomes.next().expect("counted above").map_err(Into::into),
         });
-        BatchAnswer::from(woven.collect(), StatusCode::CREATED.as_u16())
+        BatchAnswer::from(woven.collect(), done.as_u16())
     }
 }
 
 impl<T: DeserializeOwned + ToSchema + Send + Sync + 'static> Input for Batch<T> {
     fn read(schemas: &Schemas, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
-        let items = items_of(extract::parse_json(headers, body)?)?;
+        let items = items_of(extract::parse_json(schemas, headers, body)?)?;
         let name = T::name();
         Ok(Self::gather(items.into_iter().map(|item| {
             let faults = schemas.faults(&name, &item);
@@ -160,6 +185,12 @@ pub struct BatchResult {
 }
 
 impl BatchAnswer {
+    /// Where every item was refused, nothing was changed.
+    pub fn reply(&self) -> Reply {
+        let reply = Reply::ok(self);
+        if self.results.iter().any(|result| result.body.is_some()) { reply } else { reply.of_no_change() }
+    }
+
     /// The outcomes of all items in order; `done` is the status of those that succeeded. Fails when one
     /// is a failure of the server: a batch must not pass that off as an answer.
     pub fn from<A: Serialize>(outcomes: Vec<Result<A, Problem>>, done: u16) -> Result<Self, Problem> {
@@ -200,7 +231,7 @@ mod tests {
             .schema(Thing::name(), Thing::schema())
             .schema(Batch::<Thing>::name(), Batch::<Thing>::schema())
             .build();
-        let schemas = Schemas::from_document(&OpenApiBuilder::new().components(Some(components)).build());
+        let schemas = Schemas::from_document(&OpenApiBuilder::new().components(Some(components)).build(), 32);
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Batch::read(&schemas, &headers, &Bytes::from(body.to_string()))

@@ -3,14 +3,14 @@
 //! What decides anything (expiry, order of backorders) reads the database's clock instead, so that
 //! several servers with clocks of their own agree.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 /// How far a caller's clock may be ahead of ours.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Timestamp(pub DateTime<Utc>);
 
@@ -44,7 +44,12 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        DateTime::<Utc>::deserialize(deserializer).map(Self)
+        let time = DateTime::<Utc>::deserialize(deserializer)?;
+        // An offset can lead out of the years that RFC 3339 can write.
+        if !(0..=9999).contains(&time.year()) {
+            return Err(serde::de::Error::custom("in UTC, this is not in the years 0000 to 9999"));
+        }
+        Ok(Self(time))
     }
 }
 
@@ -59,3 +64,18 @@ impl utoipa::PartialSchema for Timestamp {
     }
 }
 impl utoipa::ToSchema for Timestamp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_can_be_written_as_it_was_read() {
+        let read = |text: &str| serde_json::from_value::<Timestamp>(text.into()).map(|time| time.to_string());
+        assert_eq!(read("2026-11-23T10:30:00+01:00").ok().as_deref(), Some("2026-11-23T09:30:00.000Z"));
+        assert_eq!(read("0000-01-01T00:00:00Z").ok().as_deref(), Some("0000-01-01T00:00:00.000Z"));
+        for outside in ["0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-00:01"] {
+            assert!(read(outside).is_err(), "{outside}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -45,13 +46,21 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED = "malformed-request", BAD_REQUEST, "The request could not be read",
-        "The body is not valid JSON, was cut off, or is nested too deeply. Send one complete JSON document in UTF-8.";
+        "The body is not valid JSON, was cut off, gives a field twice, or is nested too deeply. Send one complete JSON document in UTF-8.";
     INVALID_CURSOR = "invalid-cursor", BAD_REQUEST, "The cursor is not one of ours",
         "Cursors are opaque: pass next_cursor back as it was given, or leave it out to start from the beginning.";
-    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "A valid key is needed",
-        "Send the header `Authorization: Bearer <key>`. The first start of the server prints the admin key.";
-    FORBIDDEN = "forbidden", FORBIDDEN, "This key may not do that",
-        "The key is valid, but lacks the scope that the operation asks for.";
+    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "A valid key or session is needed",
+        "Send the header `Authorization: Bearer <key>`, or log in with `POST /v1/session`. The first start of the server prints the admin key.";
+    FORBIDDEN = "forbidden", FORBIDDEN, "This caller may not do that",
+        "The key or session is valid, but lacks the scope that the operation asks for, or is limited to other warehouses or channels.";
+    LOGIN_FAILED = "login-failed", UNAUTHORIZED, "Login or password is wrong",
+        "Nobody with this login and password may log in. Which of them is wrong, or whether the user is disabled, is not told.";
+    EXTERNAL_LOGIN_FAILED = "external-login-failed", UNAUTHORIZED, "The log-in by the OpenID provider did not succeed",
+        "The provider did not vouch for you, its answer could not be verified or belongs to another browser, or nobody here is known by it; the detail says which. Begin anew at `GET /v1/session/oidc/start`, or log in with a password.";
+    TOO_MANY_LOGINS = "too-many-logins", TOO_MANY_REQUESTS, "Too many log-ins failed",
+        "This login, or this address, failed too often in a row. Wait for `Retry-After` seconds: each further failure doubles them, up to a quarter of an hour.";
+    CSRF = "csrf", FORBIDDEN, "The request does not come from a page of this server",
+        "A change in a session needs the header `X-CSRF-Token`, with the token that the log-in and `GET /v1/session` gave, and has to come from the server's own origin.";
     NOT_FOUND = "not-found", NOT_FOUND, "There is no such thing",
         "Nothing stands at this address. Identifiers are case-sensitive.";
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "This method is not served here",
@@ -66,14 +75,20 @@ kinds! {
         "Nothing was held or booked. `shortages` names each short line, what is available, when the next hold expires, and which substitutes are in stock.";
     STALE_QUANTITY = "stale-quantity", CONFLICT, "The stock is not what you expected",
         "`expected_on_hand` differs from what is there: somebody changed it meanwhile. Read the level, decide again, and repeat the call.";
+    SEQUENCE_REUSED = "sequence-reused", CONFLICT, "This sequence number belongs to another report",
+        "The device sent another report under this number before. Numbers rise with each report; a device that begins to count anew, after a restart say, reports under another name (`device`).";
     RESERVATION_ENDED = "reservation-ended", CONFLICT, "The reservation has ended",
         "It was committed, released, or has expired; `reservation_status` says which. Make a new reservation.";
     TOO_MANY_HOLDS = "too-many-holds", CONFLICT, "The owner has too many live reservations",
         "Release or replace some of them, or wait until they expire.";
     IDEMPOTENCY_IN_PROGRESS = "idempotency-in-progress", CONFLICT, "The same request is still running",
         "A request with this Idempotency-Key has not finished. Wait a moment, then repeat it with the same key and body.";
+    STALE_CURSOR = "stale-cursor", GONE, "Events after this cursor are missing",
+        "They were too old to be kept, or a backup was restored that does not have all that was read. Begin again: `GET /v1/stock/snapshot` gives the stock as it is, and the cursor to go on from.";
     PRECONDITION_FAILED = "precondition-failed", PRECONDITION_FAILED, "It has changed meanwhile",
         "`If-Match` names another version than the present one. Read it again, decide again, and repeat the call.";
+    REQUEST_TIMEOUT = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
+        "The body came too slowly, and the connection was closed. Nothing was changed. Repeat the request over a better line, or split it.";
     BODY_TOO_LARGE = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Split the request, for instance into several batches.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON",
@@ -82,10 +97,16 @@ kinds! {
         "`errors` lists every fault with a JSON pointer to it. Nothing was changed.";
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "This Idempotency-Key belongs to another request",
         "The key was used with a different method, address or body. Use a new key for a new request.";
+    TOO_MANY_REQUESTS = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests",
+        "`limit` says which limit was met: of requests from one address (`address`), with one key (`key`), of one key at once (`key-at-once`), or without a valid key (`failed-keys`). Nothing was changed. Wait for `Retry-After` seconds.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "The server failed",
         "Nothing was changed. The log has the cause under the request id that `instance` gives.";
+    OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "The server has more to do than it can",
+        "The request was refused before any work was done, so that those in work get their answers. Nothing was changed. Repeat it after `Retry-After` seconds.";
+    TIMED_OUT = "timed-out", SERVICE_UNAVAILABLE, "The answer took too long",
+        "It may have been done or not. Repeat the request with the same Idempotency-Key, or read what it would have changed.";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The server is not available right now",
-        "The database is away, or the server is starting or stopping. Repeat the request after `Retry-After` seconds; with an Idempotency-Key that is always safe.";
+        "The database or the OpenID provider is away, or the server is starting or stopping. Repeat the request after `Retry-After` seconds; with an Idempotency-Key that is always safe.";
 }
 
 /// Members that RFC 9457 and we give to every problem.
@@ -102,6 +123,8 @@ pub struct Problem {
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     /// The transaction lost against another one: trying again may well succeed.
     transient: bool,
+    /// When to come back.
+    retry_after: Option<Duration>,
 }
 
 impl std::fmt::Debug for Kind {
@@ -112,7 +135,15 @@ impl std::fmt::Debug for Kind {
 
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), faults: Vec::new(), extra: Map::new(), cause: None, transient: false }
+        Self {
+            kind,
+            detail: detail.into(),
+            faults: Vec::new(),
+            extra: Map::new(),
+            cause: None,
+            transient: false,
+            retry_after: None,
+        }
     }
 
     pub fn validation(faults: Vec<Fault>) -> Self {
@@ -146,6 +177,15 @@ impl Problem {
 
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(&UNAVAILABLE, detail)
+    }
+
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// Of a transaction that lost a race, and may well win the next.
+    pub fn worth_another_try(self) -> Self {
+        Self { transient: true, ..self }
     }
 
     /// Adds a member of its own to the problem document.
@@ -219,8 +259,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.log();
         let mut response = self.status().into_response();
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE || self.kind.slug == IDEMPOTENCY_IN_PROGRESS.slug {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let soon = self.status() == StatusCode::SERVICE_UNAVAILABLE || self.kind.slug == IDEMPOTENCY_IN_PROGRESS.slug;
+        if let Some(wait) = self.retry_after.or_else(|| soon.then_some(Duration::from_secs(1))) {
+            let seconds = wait.as_secs_f64().ceil() as u64;
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -232,10 +274,16 @@ impl IntoResponse for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<sqlx::Error>> for Problem {
+    fn from(error: Arc<sqlx::Error>) -> Self {
         let code = error.as_database_error().and_then(|e| e.code()).map(|c| c.into_owned()).unwrap_or_default();
         let lost_a_race = matches!(code.as_str(), "40001" | "40P01");
-        let busy = matches!(error, sqlx::Error::PoolTimedOut) || matches!(code.as_str(), "55P03" | "57014" | "25P03");
-        let away = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed)
+        let busy = matches!(*error, sqlx::Error::PoolTimedOut) || matches!(code.as_str(), "55P03" | "57014" | "25P03");
+        let away = matches!(*error, sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed)
             || ["08", "57P", "53"].iter().any(|class| code.starts_with(class));
         let mut problem = if lost_a_race {
             Self::unavailable("the request lost against others too often; repeat it")
@@ -247,7 +295,7 @@ impl From<sqlx::Error> for Problem {
             Self::new(&INTERNAL, "the server failed; its log has the cause")
         };
         problem.transient = lost_a_race;
-        problem.cause = Some(Arc::new(error));
+        problem.cause = Some(error);
         problem
     }
 }

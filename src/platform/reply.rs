@@ -14,9 +14,17 @@ pub struct Reply {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, String)>,
     pub body: Bytes,
+    /// What is kept in place of a body that must not be kept.
+    remembered: Option<Bytes>,
+    /// Whether anything was changed, for the audit trail.
+    changes: bool,
 }
 
 impl Reply {
+    pub fn new(status: StatusCode, headers: Vec<(HeaderName, String)>, body: Bytes) -> Self {
+        Self { status, headers, body, remembered: None, changes: true }
+    }
+
     /// 200 with a body that is not one addressable resource: a list, a report.
     pub fn ok<T: Serialize>(value: &T) -> Self {
         Self::json(StatusCode::OK, value)
@@ -40,13 +48,34 @@ impl Reply {
     }
 
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Bytes::new() }
+        Self::new(StatusCode::NO_CONTENT, Vec::new(), Bytes::new())
     }
 
     pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Self {
-        let body = serde_json::to_vec(value).expect("answers are plain data, which always serialises");
         let headers = vec![(header::CONTENT_TYPE, "application/json".to_owned())];
-        Self { status, headers, body: body.into() }
+        Self::new(status, headers, bytes_of(value))
+    }
+
+    /// Whoever repeats the call gets this instead: for a secret that is told once and not kept.
+    pub fn remembered_as<T: Serialize>(mut self, value: &T) -> Self {
+        self.headers.retain(|(name, _)| name != header::ETAG);
+        self.headers.push((header::CACHE_CONTROL, "no-store".to_owned()));
+        self.remembered = Some(bytes_of(value));
+        self
+    }
+
+    /// Of a call that could have changed something, and did not.
+    pub fn of_no_change(self) -> Self {
+        Self { changes: false, ..self }
+    }
+
+    pub fn is_of_a_change(&self) -> bool {
+        self.changes
+    }
+
+    /// The body as it may be stored.
+    pub fn body_to_keep(&self) -> &Bytes {
+        self.remembered.as_ref().unwrap_or(&self.body)
     }
 
     fn with_etag(mut self) -> Self {
@@ -68,7 +97,11 @@ impl IntoResponse for Reply {
 /// The `ETag` of a resource is the digest of its representation: no version column to forget, and
 /// two servers agree. `If-Match` compares it under the row lock.
 pub fn etag<T: Serialize>(value: &T) -> String {
-    etag_of_bytes(&serde_json::to_vec(value).expect("answers are plain data, which always serialises"))
+    etag_of_bytes(&bytes_of(value))
+}
+
+fn bytes_of<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("answers are plain data, which always serialises").into()
 }
 
 fn etag_of_bytes(bytes: &[u8]) -> String {

@@ -2,9 +2,8 @@
 //!
 //! What a reservation holds stands in inventory; this module keeps its life.
 //!
-//! **Invariant:** a reservation ends exactly once. Every end locks the products first, then takes the
-//! holds, then changes the row under the condition that it is still active; who comes second finds
-//! nothing to change and rolls back.
+//! **Invariant:** a reservation ends exactly once. Every end, and every extension, locks the products first, then looks
+//! at the holds, then changes the row; who comes second finds nothing to change.
 //!
 //! **Invariant:** expiry is a predicate on the database's clock. The sweeper only cleans up, and tells.
 
@@ -14,17 +13,19 @@ mod http;
 mod model;
 mod repo;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::events::{Event, Events};
-use crate::inventory::{Allocate, Inventory};
+use crate::access::Limits;
+use crate::events::Events;
+use crate::inventory::{Allocate, Committed, HeldBy, Inventory};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
+use crate::platform::sift::sift;
 
 pub use error::Error;
 pub use http::router;
@@ -55,17 +56,11 @@ impl Reservations {
     async fn create_in_tx(
         &self,
         conn: &mut PgConnection,
-        requests: &[NewReservation],
+        requests: &[(&NewReservation, &Limits)],
     ) -> Result<Vec<Result<Reservation>>> {
-        let refusals = self.refusals(conn, requests).await?;
-        let accepted: Vec<&NewReservation> = requests
-            .iter()
-            .zip(&refusals)
-            .filter(|(_, refusal)| refusal.is_none())
-            .map(|(request, _)| request)
-            .collect();
+        let (accepted, refused) = sift(self.look_at(conn, requests).await?);
         let holds: Vec<_> = accepted.iter().map(|request| request.hold(id::new())).collect();
-        let held = self.inventory.hold_in_tx(conn, &holds).await?;
+        let (held, mut news) = self.inventory.hold_in_tx(conn, &holds).await?;
         let mut made = Vec::new();
         let mut outcomes = Vec::new();
         for ((request, hold), outcome) in accepted.into_iter().zip(&holds).zip(held) {
@@ -76,37 +71,35 @@ impl Reservations {
         }
         self.end_replaced(conn, &holds, &outcomes).await?;
         repo::insert(conn, &made).await?;
-        Events::publish_in_tx(conn, &made.iter().map(|r| events::of("reservation.created", r)).collect::<Vec<_>>())
-            .await?;
-        let mut outcomes = outcomes.into_iter();
-        let woven = refusals.into_iter().map(|refusal| match refusal {
-            Some(error) => Err(error),
-            None => outcomes.next().expect("one for each accepted request").map(|n| made[n].clone()),
-        });
-        Ok(woven.collect())
+        news.extend(made.iter().map(|r| events::of("reservation.created", r)));
+        Events::publish_in_tx(conn, &news).await?;
+        Ok(refused.weave(outcomes.into_iter().map(|outcome| outcome.map(|n| made[n].clone()))))
     }
 
-    /// What can be refused before stock is looked at: too many holds, and replacing what is not the owner's.
-    async fn refusals(&self, conn: &mut PgConnection, requests: &[NewReservation]) -> Result<Vec<Option<Error>>> {
-        let mut owners: Vec<String> = requests.iter().filter_map(|r| r.owner.clone()).collect();
+    /// Refuses what can be refused before stock is looked at: too many holds, and replacing what is not the owner's.
+    async fn look_at<'a>(
+        &self,
+        conn: &mut PgConnection,
+        requests: &[(&'a NewReservation, &Limits)],
+    ) -> Result<Vec<Result<&'a NewReservation>>> {
+        let mut owners: Vec<String> = requests.iter().filter_map(|(request, _)| request.owner.clone()).collect();
         owners.sort_unstable();
         owners.dedup();
         let mut live = repo::lock_owners_and_count(conn, &owners).await?;
-        let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replace).collect();
-        let replaced = if replaced.is_empty() { Vec::new() } else { repo::find_many(conn, &replaced).await? };
+        let replaced: Vec<Uuid> = requests.iter().filter_map(|(request, _)| request.replace).collect();
+        let known = if replaced.is_empty() { Vec::new() } else { repo::find_many(conn, &replaced).await? };
         let mut taken = HashSet::new();
-        let refusals = requests.iter().map(|request| {
-            if let Some(error) = request.refuse_replacing(&replaced) {
-                return Some(error);
-            }
+        let looked_at = requests.iter().map(|(request, limits)| {
+            let old = known.iter().find(|old| Some(old.id) == request.replace && old.is_within(limits));
+            request.check_replacing(old)?;
+            let Some(owner) = &request.owner else { return Ok(*request) };
             // One that is replaced makes room, if it is alive and nobody took its place yet.
-            let place = replaced.iter().find(|old| Some(old.id) == request.replace && old.status == Status::Active);
-            let makes_room = place.is_some_and(|old| taken.insert(old.id));
-            let count = live.entry(request.owner.clone()?).or_default();
+            let makes_room = old.is_some_and(|old| old.status == Status::Active && taken.insert(old.id));
+            let count = live.entry(owner.clone()).or_default();
             *count += i64::from(!makes_room);
-            (*count > MAX_LIVE_PER_OWNER).then(|| Error::TooManyHolds(MAX_LIVE_PER_OWNER))
+            if *count > MAX_LIVE_PER_OWNER { Err(Error::TooManyHolds(MAX_LIVE_PER_OWNER)) } else { Ok(*request) }
         });
-        Ok(refusals.collect())
+        Ok(looked_at.collect())
     }
 
     /// Ends what was replaced. One that was committed meanwhile has sold its stock: the whole call fails then.
@@ -138,66 +131,115 @@ impl Reservations {
         Ok(page.page(rows, |row| row.id))
     }
 
-    async fn get(&self, id: Uuid) -> Result<Reservation> {
-        self.get_in_tx(&mut *self.db.conn().await?, id).await
+    async fn get(&self, id: Uuid, limits: &Limits) -> Result<Reservation> {
+        self.get_in_tx(&mut *self.db.conn().await?, id, limits).await
     }
 
-    async fn get_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<Reservation> {
+    /// One within the limits; one outside is as good as none.
+    async fn get_in_tx(&self, conn: &mut PgConnection, id: Uuid, limits: &Limits) -> Result<Reservation> {
+        let found = self.find(conn, id).await?;
+        if found.is_within(limits) { Ok(found) } else { Err(Error::NotFound(id)) }
+    }
+
+    async fn find(&self, conn: &mut PgConnection, id: Uuid) -> Result<Reservation> {
         repo::find_many(conn, &[id]).await?.pop().ok_or(Error::NotFound(id))
     }
 
-    /// Lets it live `ttl_seconds` from now; never shorter than it would anyway.
-    async fn extend_in_tx(&self, conn: &mut PgConnection, id: Uuid, ttl_seconds: i64) -> Result<Reservation> {
-        let reservation = self.get_in_tx(conn, id).await?;
-        let expires_at = repo::clock(conn).await?.plus_seconds(ttl_seconds);
-        let all_there = self.inventory.extend_in_tx(conn, id, expires_at, reservation.hold_rows()).await?;
-        let extended = repo::extend(conn, id, expires_at).await?;
-        if !all_there || !extended {
-            return Err(Error::Ended(self.get_in_tx(conn, id).await?.ended_status()));
-        }
-        let extended = self.get_in_tx(conn, id).await?;
-        Events::publish_in_tx(conn, &[events::of("reservation.extended", &extended)]).await?;
-        Ok(extended)
+    /// Those within the limits of who asks for each, in the order of asking.
+    async fn find_each(&self, conn: &mut PgConnection, asked: &[(Uuid, &Limits)]) -> Result<Vec<Result<Reservation>>> {
+        let ids: Vec<Uuid> = asked.iter().map(|(id, _)| *id).collect();
+        let found = repo::find_many(conn, &ids).await?;
+        let found: HashMap<Uuid, Reservation> = found.into_iter().map(|found| (found.id, found)).collect();
+        let each = asked.iter().map(|(id, limits)| {
+            let found = found.get(id).filter(|found| found.is_within(limits));
+            found.cloned().ok_or(Error::NotFound(*id))
+        });
+        Ok(each.collect())
     }
 
-    /// Gives the stock back. Releasing twice is fine; releasing what was committed or has expired is not.
-    async fn release_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<()> {
-        match self.get_in_tx(conn, id).await?.status {
-            Status::Released => return Ok(()),
-            Status::Active => {}
-            ended => return Err(Error::Ended(ended)),
-        }
-        self.inventory.release_in_tx(conn, &[id]).await?;
-        match repo::end(conn, &[id], Status::Released).await?.pop() {
-            Some(released) => Ok(Events::publish_in_tx(conn, &[events::of("reservation.released", &released)]).await?),
-            None => match self.get_in_tx(conn, id).await?.ended_status() {
-                Status::Released => Ok(()),
-                ended => Err(Error::Ended(ended)),
-            },
-        }
+    /// Lets each live `ttl_seconds` from now, and never shorter than it would anyway.
+    async fn extend_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        extensions: &[(Reservation, i64)],
+    ) -> Result<Vec<Result<Reservation>>> {
+        let held: Vec<(HeldBy, i64)> = extensions.iter().map(|(found, ttl)| (found.held_by(), *ttl)).collect();
+        let (ends, mut news) = self.inventory.extend_in_tx(conn, &held).await?;
+        let alive = extensions.iter().zip(&ends).filter_map(|((found, _), end)| Some((found.id, (*end)?)));
+        let alive: HashMap<Uuid, Timestamp> = alive.collect();
+        let extended = repo::extend(conn, &alive.into_iter().collect::<Vec<_>>()).await?;
+        news.extend(extended.iter().map(|reservation| events::of("reservation.extended", reservation)));
+        Events::publish_in_tx(conn, &news).await?;
+        self.outcomes(conn, extensions.iter().map(|(found, _)| found.id), extended).await
     }
 
-    /// The reservation that an order is to be made from; refused when it has ended.
-    pub async fn to_commit(&self, conn: &mut PgConnection, id: Uuid) -> Result<Reservation> {
-        let reservation = self.get_in_tx(conn, id).await?;
-        match reservation.status {
-            Status::Active => Ok(reservation),
-            ended => Err(Error::Ended(ended)),
-        }
+    /// Gives the stock of each back. Releasing twice is fine; releasing what was committed or has expired is not.
+    async fn release_in_tx(&self, conn: &mut PgConnection, found: &[Reservation]) -> Result<Vec<Result<()>>> {
+        let ids: Vec<Uuid> =
+            found.iter().filter(|found| found.status == Status::Active).map(|found| found.id).collect();
+        self.inventory.release_in_tx(conn, &ids).await?;
+        let released = repo::end(conn, &ids, Status::Released).await?;
+        let news: Vec<_> = released.iter().map(|released| events::of("reservation.released", released)).collect();
+        Events::publish_in_tx(conn, &news).await?;
+        let outcomes = self.outcomes(conn, found.iter().map(|found| found.id), released).await?;
+        let outcomes = outcomes.into_iter().map(|outcome| match outcome {
+            Ok(_) | Err(Error::Ended(Status::Released)) => Ok(()),
+            Err(error) => Err(error),
+        });
+        Ok(outcomes.collect())
     }
 
-    /// Turns its holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`.
-    /// Idempotent by the order: a reservation is committed once.
-    /// Returns news to publish once the order is.
-    pub async fn commit_in_tx(&self, conn: &mut PgConnection, id: Uuid, order: &Allocate) -> Result<Vec<Event>> {
-        let news = self.inventory.commit_hold_in_tx(conn, id, order).await?;
-        match repo::commit(conn, id, order.order_id).await? {
-            Some(committed) => {
-                Events::publish_in_tx(conn, &[events::of("reservation.committed", &committed)]).await?;
-                Ok(news)
-            }
-            None => Err(Error::Ended(self.get_in_tx(conn, id).await?.ended_status())),
-        }
+    /// Those that were `done`, and of the others how they have ended.
+    async fn outcomes(
+        &self,
+        conn: &mut PgConnection,
+        ids: impl Iterator<Item = Uuid>,
+        done: Vec<Reservation>,
+    ) -> Result<Vec<Result<Reservation>>> {
+        let done: HashMap<Uuid, Reservation> = done.into_iter().map(|done| (done.id, done)).collect();
+        let ids: Vec<Uuid> = ids.collect();
+        let others: Vec<Uuid> = ids.iter().filter(|id| !done.contains_key(id)).copied().collect();
+        let others = if others.is_empty() { Vec::new() } else { repo::find_many(conn, &others).await? };
+        let others: HashMap<Uuid, Status> = others.into_iter().map(|other| (other.id, other.ended_status())).collect();
+        let outcomes = ids.into_iter().map(|id| match (done.get(&id), others.get(&id)) {
+            (Some(done), _) => Ok(done.clone()),
+            (None, Some(ended)) => Err(Error::Ended(*ended)),
+            (None, None) => Err(Error::NotFound(id)),
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// The reservations that orders are to be made from, as far as they are alive.
+    pub async fn to_commit(
+        &self,
+        conn: &mut PgConnection,
+        asked: &[(Uuid, &Limits)],
+    ) -> Result<Vec<Result<Reservation>>> {
+        let found = self.find_each(conn, asked).await?;
+        let alive = found.into_iter().map(|found| match found? {
+            alive if alive.status == Status::Active => Ok(alive),
+            ended => Err(Error::Ended(ended.status)),
+        });
+        Ok(alive.collect())
+    }
+
+    /// Turns what each holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Those
+    /// that have ended meanwhile are left as they are. Idempotent by the order: a reservation is committed once.
+    pub async fn commit_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        commits: &[(Reservation, Allocate)],
+    ) -> Result<(Committed, Vec<Result<()>>)> {
+        let held: Vec<(HeldBy, &Allocate)> = commits.iter().map(|(found, order)| (found.held_by(), order)).collect();
+        let mut committed = self.inventory.commit_holds_in_tx(conn, &held).await?;
+        let alive = commits.iter().zip(&committed.claims).filter(|(_, claims)| claims.is_some());
+        let alive: Vec<(Uuid, Uuid)> = alive.map(|((found, order), _)| (found.id, order.order_id)).collect();
+        let ended = repo::commit(conn, &alive, committed.now).await?;
+        // Under the lock of its products, what is held and what is alive are the same.
+        assert_eq!(ended.len(), alive.len(), "a reservation whose stock is held was not active");
+        committed.changes.extend(ended.iter().map(|ended| events::of("reservation.committed", ended)));
+        let outcomes = self.outcomes(conn, commits.iter().map(|(found, _)| found.id), ended).await?;
+        Ok((committed, outcomes.into_iter().map(|outcome| outcome.map(drop)).collect()))
     }
 
     /// Ends some of the reservations that are due, and publishes it. True when there may be more.

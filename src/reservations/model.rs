@@ -5,8 +5,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Error;
-use crate::inventory::{Demand, Held, HoldRequest, Sku, Sourced, Wish};
+use crate::access::Limits;
+use crate::inventory::{Demand, Held, HeldBy, HoldRequest, Sku, Sourced, Wish};
 use crate::platform::clock::Timestamp;
+use crate::platform::problem::Problem;
 use crate::platform::quantity::Quantity;
 use crate::warehouses::{Code, Location};
 
@@ -80,17 +82,31 @@ impl NewReservation {
         }
     }
 
-    /// Why this may not replace what it names; `known` are the reservations it could mean. One that has
-    /// expired or was released has nothing left to give up, and does not stand in the way.
-    pub(super) fn refuse_replacing(&self, known: &[Reservation]) -> Option<Error> {
-        let id = self.replace?;
-        let Some(owner) = &self.owner else { return Some(Error::ReplaceNeedsOwner) };
-        match known.iter().find(|reservation| reservation.id == id) {
-            Some(old) if old.owner.as_ref() != Some(owner) => Some(Error::NotYours(id)),
-            Some(old) if old.status == Status::Committed => Some(Error::Ended(old.status)),
-            Some(_) => None,
-            None => Some(Error::NotYours(id)),
+    /// Keeps the request to what its caller is limited to, and fills in what leaves no choice.
+    pub(super) fn keep_within(&mut self, limits: &Limits) -> Result<(), Problem> {
+        self.channel = limits.channels.choose(self.channel.take().map(|code| code.0))?.map(Code);
+        for line in &mut self.lines {
+            line.warehouse = limits.warehouses.choose(line.warehouse.take().map(|code| code.0))?.map(Code);
         }
+        Ok(())
+    }
+
+    /// Whether this may replace what it names, as far as that is `known` to its caller. One that has
+    /// expired or was released has nothing left to give up, and does not stand in the way.
+    pub(super) fn check_replacing(&self, known: Option<&Reservation>) -> Result<(), Error> {
+        let Some(id) = self.replace else { return Ok(()) };
+        let Some(owner) = &self.owner else { return Err(Error::ReplaceNeedsOwner) };
+        match known {
+            Some(old) if old.owner.as_ref() != Some(owner) => Err(Error::NotYours(id)),
+            Some(old) if old.status == Status::Committed => Err(Error::Ended(old.status)),
+            Some(_) => Ok(()),
+            None => Err(Error::NotYours(id)),
+        }
+    }
+
+    /// What is asked for first: requests that begin alike are best carried out together.
+    pub(super) fn first_sku(&self) -> Option<&str> {
+        self.lines.first().map(|line| line.sku.0.as_str())
     }
 }
 
@@ -204,9 +220,23 @@ impl Reservation {
         }
     }
 
-    /// In how many rows inventory keeps what it holds.
-    pub(super) fn hold_rows(&self) -> usize {
-        self.lines.iter().map(|line| line.allocations.len() + usize::from(line.backordered > 0)).sum()
+    /// Whether a caller with these limits may see and touch it: all of it lies inside.
+    pub(super) fn is_within(&self, limits: &Limits) -> bool {
+        limits.channels.reaches(self.channel.as_deref())
+            && self.lines.iter().all(|line| {
+                let held = line.allocations.iter().all(|part| limits.warehouses.allows(&part.warehouse));
+                held && (line.backordered == 0 || limits.warehouses.reaches(line.warehouse.as_deref()))
+            })
+    }
+
+    /// What inventory holds for it while it is alive.
+    pub(super) fn held_by(&self) -> HeldBy {
+        let rows = |line: &ReservationLine| line.allocations.len() + usize::from(line.backordered > 0);
+        HeldBy {
+            reservation_id: self.id,
+            skus: self.lines.iter().map(|line| line.sku.clone()).collect(),
+            rows: self.lines.iter().map(rows).sum(),
+        }
     }
 
     /// How it ended, for a call that found it ended: what still reads as active has expired in the meantime.
@@ -221,4 +251,6 @@ pub struct Filter {
     pub owner: Option<String>,
     pub status: Option<Status>,
     pub sku: Option<String>,
+    /// Through any of these
+    pub channels: Option<Vec<String>>,
 }

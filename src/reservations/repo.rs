@@ -139,29 +139,35 @@ pub(super) async fn list(
                   OR ($2 = 'expired' AND status = 'active' AND expires_at <= clock_timestamp()))
              AND ($3::text IS NULL OR skus @> ARRAY[$3])
              AND ($4::uuid IS NULL OR id < $4)
+             AND ($6::text[] IS NULL OR channel = ANY ($6))
            ORDER BY id DESC LIMIT $5"#,
         filter.owner,
         filter.status.map(Status::as_str),
         filter.sku,
         before,
-        limit
+        limit,
+        filter.channels.as_deref()
     )
     .fetch_all(conn)
     .await?;
     read(rows)
 }
 
-/// False when it has ended.
-pub(super) async fn extend(conn: &mut PgConnection, id: Uuid, expires_at: Timestamp) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "UPDATE reservations.reservations SET expires_at = greatest(expires_at, $2)
-         WHERE id = $1 AND status = 'active' AND expires_at > clock_timestamp()",
-        id,
-        expires_at as Timestamp
+/// Moves the ends of those that are alive, never nearer; returns them.
+pub(super) async fn extend(conn: &mut PgConnection, ends: &[(Uuid, Timestamp)]) -> sqlx::Result<Vec<Reservation>> {
+    let (ids, ends): (Vec<Uuid>, Vec<Timestamp>) = ends.iter().copied().unzip();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"UPDATE reservations.reservations r SET expires_at = greatest(r.expires_at, e.expires_at)
+           FROM unnest($1::uuid[], $2::timestamptz[]) AS e (id, expires_at) WHERE r.id = e.id AND r.status = 'active'
+           RETURNING r.id, r.status, r.owner, r.channel, r.reference, r.created_at AS "created_at: Timestamp",
+                     r.expires_at AS "expires_at: Timestamp", r.ended_at AS "ended_at: Timestamp", r.order_id, r.lines"#,
+        &ids,
+        &ends as &[Timestamp]
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    read(rows)
 }
 
 /// Ends those that are alive; returns them.
@@ -195,20 +201,27 @@ pub(super) async fn end_expired(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::
     read(rows)
 }
 
-/// `None` when it has ended.
-pub(super) async fn commit(conn: &mut PgConnection, id: Uuid, order: Uuid) -> sqlx::Result<Option<Reservation>> {
-    let row = sqlx::query_as!(
+/// Ends those that are alive by that moment, each by an order; returns them.
+pub(super) async fn commit(
+    conn: &mut PgConnection,
+    orders: &[(Uuid, Uuid)],
+    now: Timestamp,
+) -> sqlx::Result<Vec<Reservation>> {
+    let (ids, orders): (Vec<Uuid>, Vec<Uuid>) = orders.iter().copied().unzip();
+    let rows = sqlx::query_as!(
         Row,
-        r#"UPDATE reservations.reservations SET status = 'committed', ended_at = clock_timestamp(), order_id = $2
-           WHERE id = $1 AND status = 'active' AND expires_at > clock_timestamp()
-           RETURNING id, status, owner, channel, reference, created_at AS "created_at: Timestamp",
-                     expires_at AS "expires_at: Timestamp", ended_at AS "ended_at: Timestamp", order_id, lines"#,
-        id,
-        order
+        r#"UPDATE reservations.reservations r SET status = 'committed', ended_at = $3, order_id = c.order_id
+           FROM unnest($1::uuid[], $2::uuid[]) AS c (id, order_id)
+           WHERE r.id = c.id AND r.status = 'active' AND r.expires_at > $3
+           RETURNING r.id, r.status, r.owner, r.channel, r.reference, r.created_at AS "created_at: Timestamp",
+                     r.expires_at AS "expires_at: Timestamp", r.ended_at AS "ended_at: Timestamp", r.order_id, r.lines"#,
+        &ids,
+        &orders,
+        now as Timestamp
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    row.map(Reservation::try_from).transpose()
+    read(rows)
 }
 
 /// Some of those whose time is over, the longest over first: up to `limit`, and no more than a few

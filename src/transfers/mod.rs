@@ -23,6 +23,7 @@ mod repo;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::access::{Limit, Limits};
 use crate::events::Events;
 use crate::inventory::Inventory;
 use crate::platform::db::Db;
@@ -64,18 +65,29 @@ impl Transfers {
         Ok(page.page(rows, |row| row.id))
     }
 
-    async fn get(&self, id: Uuid) -> Result<Transfer> {
-        self.get_in_tx(&mut *self.db.conn().await?, id).await
+    /// One that leaves or reaches a warehouse within the limits; any other is as good as none.
+    async fn get(&self, id: Uuid, limits: &Limits) -> Result<Transfer> {
+        let found = self.get_in_tx(&mut *self.db.conn().await?, id).await?;
+        let touches = [found.from.as_str(), found.to.as_str()];
+        if limits.warehouses.reaches(touches) { Ok(found) } else { Err(Error::NoTransfer(id)) }
     }
 
     async fn get_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<Transfer> {
         repo::find(conn, id).await?.ok_or(Error::NoTransfer(id))
     }
 
-    /// Locks the transfer until the transaction ends, and reads it as it is under the lock.
-    async fn lock_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<Transfer> {
+    /// Locks the transfer until the transaction ends, and reads it as it is under the lock. `end` is where
+    /// the caller works on it: a transfer with that end outside the limit is as good as none.
+    async fn lock_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        id: Uuid,
+        limit: &Limit,
+        end: fn(&Transfer) -> &str,
+    ) -> Result<Transfer> {
         repo::lock(conn, id).await?;
-        self.get_in_tx(conn, id).await
+        let found = self.get_in_tx(conn, id).await?;
+        if limit.allows(end(&found)) { Ok(found) } else { Err(Error::NoTransfer(id)) }
     }
 
     /// Keeps the warehouses from being deleted before goods are booked into or out of them.
@@ -96,9 +108,9 @@ impl Transfers {
         self.get_in_tx(conn, id).await
     }
 
-    /// Sends a draft on its way: all lines, or [`Error::Inventory`] (insufficient stock) and none.
-    async fn ship_in_tx(&self, conn: &mut PgConnection, id: Uuid, actor: Uuid) -> Result<Transfer> {
-        let draft = self.lock_in_tx(conn, id).await?;
+    /// Sends a locked draft on its way: all lines, or [`Error::Inventory`] (insufficient stock) and none.
+    async fn ship_in_tx(&self, conn: &mut PgConnection, draft: &Transfer, actor: Uuid) -> Result<Transfer> {
+        let id = draft.id;
         let lines = draft.ship()?;
         self.pin_in_tx(conn, &[draft.from.as_str(), draft.to.as_str()]).await?;
         self.inventory.send_transfer_in_tx(conn, id, &draft.from, &draft.to, &lines, actor).await?;
@@ -109,19 +121,19 @@ impl Transfers {
         Ok(transfer)
     }
 
-    /// Takes in what arrived of a transfer in transit, all of the receipt or none. The transfer is
+    /// Takes in what arrived of a locked transfer in transit, all of the receipt or none. The transfer is
     /// received once nothing is open.
     async fn receive_in_tx(
         &self,
         conn: &mut PgConnection,
-        id: Uuid,
+        sent: &Transfer,
         receipt: &NewReceipt,
         actor: Uuid,
     ) -> Result<Transfer> {
-        let before = self.lock_in_tx(conn, id).await?;
-        let arrival = before.receive(receipt)?;
-        self.pin_in_tx(conn, &[before.to.as_str()]).await?;
-        self.inventory.receive_transfer_in_tx(conn, id, &before.to, &arrival.receipts(), actor).await?;
+        let id = sent.id;
+        let arrival = sent.receive(receipt)?;
+        self.pin_in_tx(conn, &[sent.to.as_str()]).await?;
+        self.inventory.receive_transfer_in_tx(conn, id, &sent.to, &arrival.receipts(), actor).await?;
         repo::receive_lines(conn, id, &arrival.lines).await?;
         repo::set_status(conn, id, arrival.status()).await?;
         let transfer = self.get_in_tx(conn, id).await?;
@@ -129,10 +141,10 @@ impl Transfers {
         Ok(transfer)
     }
 
-    /// Gives up a draft. It held nothing, so there is nothing to give back and nothing to publish.
-    async fn cancel_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<Transfer> {
-        self.lock_in_tx(conn, id).await?.check_cancel()?;
-        repo::set_status(conn, id, TransferStatus::Cancelled).await?;
-        self.get_in_tx(conn, id).await
+    /// Gives up a locked draft. It held nothing, so there is nothing to give back and nothing to publish.
+    async fn cancel_in_tx(&self, conn: &mut PgConnection, draft: &Transfer) -> Result<Transfer> {
+        draft.check_cancel()?;
+        repo::set_status(conn, draft.id, TransferStatus::Cancelled).await?;
+        self.get_in_tx(conn, draft.id).await
     }
 }

@@ -253,7 +253,7 @@ impl Transfer {
             // An empty list says that nothing arrived, which only tells something when it closes the transfer.
             Some(named) if named.is_empty() && !receipt.close => {
                 let detail = "nothing would change: name what arrived, or close the transfer";
-                return Err(Error::Invalid(vec![Fault::new("/lines", "min_items", detail)]));
+                return Err(Error::Invalid(vec![Fault::new("/lines", "required", detail)]));
             }
             Some(named) => take_named(&mut lines, named).map_err(Error::Invalid)?,
         };
@@ -449,7 +449,7 @@ mod tests {
                 fault("/lines/3/quantity", "exceeds_open")
             ]
         );
-        assert_eq!(faults(transfer.receive(&receipt(Vec::new(), false))), [fault("/lines", "min_items")]);
+        assert_eq!(faults(transfer.receive(&receipt(Vec::new(), false))), [fault("/lines", "required")]);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(super) struct Filter {
     pub status: Option<TransferStatus>,
     pub from: Option<String>,
     pub to: Option<String>,
+    /// Out of or into any of these
+    pub touching: Option<Vec<String>>,
 }
 
 /// The newest first, those made before `before`. Head and lines come from one statement, so that they
@@ -71,12 +73,14 @@ pub(super) async fn list(
            FROM transfers.transfers t
            WHERE ($1::uuid IS NULL OR t.id < $1) AND ($3::text IS NULL OR t.status = $3)
              AND ($4::text IS NULL OR t.from_warehouse = $4) AND ($5::text IS NULL OR t.to_warehouse = $5)
+             AND ($6::text[] IS NULL OR t.from_warehouse = ANY ($6) OR t.to_warehouse = ANY ($6))
            ORDER BY t.id DESC LIMIT $2"#,
         before,
         limit,
         filter.status.map(TransferStatus::as_str),
         filter.from.as_deref(),
-        filter.to.as_deref()
+        filter.to.as_deref(),
+        filter.touching.as_deref()
     )
     .fetch_all(conn)
     .await?;

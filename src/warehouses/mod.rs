@@ -74,10 +74,15 @@ impl Warehouses {
         Ok(codes.iter().filter(|code| !found.iter().any(|f| f == **code)).map(|code| (*code).to_owned()).collect())
     }
 
-    async fn list(&self, page: PageRequest<TextKey>, active: Option<bool>) -> Result<Page<Warehouse>> {
+    async fn list(
+        &self,
+        page: PageRequest<TextKey>,
+        active: Option<bool>,
+        among: Option<Vec<String>>,
+    ) -> Result<Page<Warehouse>> {
         let mut conn = self.db.conn().await?;
         let after = page.after.as_ref().map(|key| key.0.as_str());
-        let rows = repo::list_warehouses(&mut conn, after, page.fetch(), active).await?;
+        let rows = repo::list_warehouses(&mut conn, after, page.fetch(), active, among.as_deref()).await?;
         Ok(page.page(rows, |row| TextKey(row.fields.code.0.clone())))
     }
 
@@ -127,10 +132,15 @@ impl Warehouses {
         Ok(())
     }
 
-    async fn list_channels(&self, page: PageRequest<TextKey>, active: Option<bool>) -> Result<Page<Channel>> {
+    async fn list_channels(
+        &self,
+        page: PageRequest<TextKey>,
+        active: Option<bool>,
+        among: Option<Vec<String>>,
+    ) -> Result<Page<Channel>> {
         let mut conn = self.db.conn().await?;
         let after = page.after.as_ref().map(|key| key.0.as_str());
-        let rows = repo::list_channels(&mut conn, after, page.fetch(), active).await?;
+        let rows = repo::list_channels(&mut conn, after, page.fetch(), active, among.as_deref()).await?;
         Ok(page.page(rows, |row| TextKey(row.fields.code.0.clone())))
     }
 

@@ -36,16 +36,20 @@ pub(super) async fn list_warehouses(
     after: Option<&str>,
     limit: i64,
     active: Option<bool>,
+    among: Option<&[String]>,
 ) -> sqlx::Result<Vec<Warehouse>> {
     let rows = sqlx::query_as!(
         WarehouseRow,
         r#"SELECT code, name, priority, address, time_zone, active,
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM warehouses.warehouses
-           WHERE ($1::text IS NULL OR code > $1) AND ($3::boolean IS NULL OR active = $3) ORDER BY code LIMIT $2"#,
+           WHERE ($1::text IS NULL OR code > $1) AND ($3::boolean IS NULL OR active = $3)
+             AND ($4::text[] IS NULL OR code = ANY ($4))
+           ORDER BY code LIMIT $2"#,
         after,
         limit,
-        active
+        active,
+        among
     )
     .fetch_all(conn)
     .await?;
@@ -156,17 +160,18 @@ pub(super) async fn list_channels(
     after: Option<&str>,
     limit: i64,
     active: Option<bool>,
+    among: Option<&[String]>,
 ) -> sqlx::Result<Vec<Channel>> {
-    read_channels(conn, None, after, limit, active).await
+    read_channels(conn, among, after, limit, active).await
 }
 
 pub(super) async fn find_channel(conn: &mut PgConnection, code: &str) -> sqlx::Result<Option<Channel>> {
-    Ok(read_channels(conn, Some(code), None, 1, None).await?.pop())
+    Ok(read_channels(conn, Some(&[code.to_owned()]), None, 1, None).await?.pop())
 }
 
 async fn read_channels(
     conn: &mut PgConnection,
-    code: Option<&str>,
+    among: Option<&[String]>,
     after: Option<&str>,
     limit: i64,
     active: Option<bool>,
@@ -178,10 +183,10 @@ async fn read_channels(
                             FROM warehouses.channel_warehouses l WHERE l.channel = c.code), '[]') AS "links!",
                   c.created_at AS "created_at: Timestamp", c.updated_at AS "updated_at: Timestamp"
            FROM warehouses.channels c
-           WHERE ($1::text IS NULL OR c.code = $1) AND ($2::text IS NULL OR c.code > $2)
+           WHERE ($1::text[] IS NULL OR c.code = ANY ($1)) AND ($2::text IS NULL OR c.code > $2)
              AND ($4::boolean IS NULL OR c.active = $4)
            ORDER BY c.code LIMIT $3"#,
-        code,
+        among,
         after,
         limit,
         active
@@ -281,8 +286,8 @@ pub(super) async fn set_rules(conn: &mut PgConnection, rules: &[Rule]) -> sqlx::
 
 pub(super) async fn read_directory(conn: &mut PgConnection) -> sqlx::Result<Directory> {
     let head = sqlx::query!("SELECT rules, version FROM warehouses.directory").fetch_one(&mut *conn).await?;
-    let warehouses = list_warehouses(conn, None, i64::MAX, None).await?;
-    let channels = list_channels(conn, None, i64::MAX, None).await?;
+    let warehouses = list_warehouses(conn, None, i64::MAX, None, None).await?;
+    let channels = list_channels(conn, None, i64::MAX, None, None).await?;
     let channels = channels.into_iter().map(|channel| channel.fields).collect();
     Ok(Directory { version: head.version, rules: parse_rules(&head.rules), warehouses, channels })
 }

@@ -1,7 +1,7 @@
 //! `stockhold replay`: drives a shop's file of invoices through the public HTTP API, then asks the
 //! server whether all of it is there.
 
-mod file;
+pub(crate) mod file;
 mod goods;
 mod keys;
 mod plan;

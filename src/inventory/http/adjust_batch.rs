@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::access::Limits;
 use crate::inventory::Inventory;
 use crate::inventory::model::views::NewAdjustment;
 use crate::platform::batch::{Batch, BatchAnswer};
@@ -15,16 +16,20 @@ type AdjustmentBatch = Batch<NewAdjustment>;
 ///
 /// Up to 1,000 adjustments, each on its own, in order: one that is refused does not fail its neighbours. Each
 /// `level` is as it stands after all of them.
-#[utoipa::path(post, path = "/v1/stock/adjustments/batch", tag = "stock", request_body = AdjustmentBatch,
+#[utoipa::path(post, path = "/v1/stock/adjustments/batch", tag = "stock",
+    security(("key" = ["stock:write"])), extensions(("x-limitable-by" = json!(["warehouse"]))),
+    request_body = AdjustmentBatch,
     responses((status = 200, description = "What became of each, in order", body = BatchAnswer)))]
 pub(super) async fn adjust_stock_batch(
     State(inventory): State<Inventory>,
-    command: Command<AdjustmentBatch>,
+    limits: Limits,
+    mut command: Command<AdjustmentBatch>,
 ) -> Result<Reply, Problem> {
+    command.body.refuse(|adjustment| limits.warehouses.check(&adjustment.warehouse.0));
     let run = command.run(inventory, |tx, inventory, command| {
         Box::pin(async move {
             let outcomes = inventory.adjust_in_tx(tx, command.body.valid(), command.caller.id).await?;
-            Ok(Reply::ok(&command.body.answer(outcomes)?))
+            Ok(command.body.answer(outcomes)?.reply())
         })
     });
     run.await

@@ -13,6 +13,7 @@ use crate::platform::reply::Reply;
 ///
 /// Why `available` is what it is: the sum for each warehouse, and every hold, allocation and backorder behind it.
 #[utoipa::path(get, path = "/v1/stock/{sku}/explain", tag = "stock",
+    security(("key" = ["stock:read"])),
     params(("sku" = String, Path, example = "TEA-1"), StockParams), responses(
     (status = 200, description = "The explanation", body = Explanation),
     (status = 404, description = "No such product", body = ProblemDocument),

@@ -9,7 +9,9 @@ use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
 
 /// Read a product
-#[utoipa::path(get, path = "/v1/products/{sku}", tag = "products", params(("sku" = String, Path, example = "TEA-1")), responses(
+#[utoipa::path(get, path = "/v1/products/{sku}", tag = "products",
+    security(("key" = ["catalog:read"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    params(("sku" = String, Path, example = "TEA-1")), responses(
     (status = 200, description = "The product", body = Product),
     (status = 404, description = "No such product", body = ProblemDocument),
 ))]

@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::Limits;
 use crate::inventory::Inventory;
 use crate::inventory::model::views::MovementView;
 use crate::inventory::repo::ledger::Filter;
@@ -39,14 +40,17 @@ pub(super) struct ListMovements {
 /// List the ledger
 ///
 /// Double entry: each row moves a quantity from one place to another. The newest first.
-#[utoipa::path(get, path = "/v1/stock/movements", tag = "stock", params(ListMovements),
+#[utoipa::path(get, path = "/v1/stock/movements", tag = "stock",
+    security(("key" = ["stock:read"])), extensions(("x-limitable-by" = json!(["warehouse"]))),
+    params(ListMovements),
     responses((status = 200, description = "A page of movements", body = Page<MovementView>)))]
 pub(super) async fn list_movements(
     State(inventory): State<Inventory>,
+    limits: Limits,
     Query(query): Query<ListMovements>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let ListMovements { sku, warehouse, reason, from, to, .. } = query;
-    let filter = Filter { sku, warehouse, reason, from, to };
+    let filter = Filter { sku, warehouses: limits.warehouses.among(warehouse)?, reason, from, to };
     Ok(Reply::ok(&inventory.movements(&filter, page).await?))
 }

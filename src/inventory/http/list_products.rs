@@ -38,7 +38,9 @@ pub(super) struct ListProducts {
 /// List products
 ///
 /// In the order of their skus. All filters that are given must fit.
-#[utoipa::path(get, path = "/v1/products", tag = "products", params(ListProducts),
+#[utoipa::path(get, path = "/v1/products", tag = "products",
+    security(("key" = ["catalog:read"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    params(ListProducts),
     responses((status = 200, description = "A page of products", body = Page<Product>)))]
 pub(super) async fn list_products(
     State(inventory): State<Inventory>,

@@ -13,15 +13,17 @@ mod get_stock;
 mod list_movements;
 mod list_products;
 mod query_stock;
+mod snapshot;
 mod update_level;
 mod update_product;
 
+use url::form_urlencoded;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Inventory;
 use super::model::product::NewProduct;
-use crate::platform::extract::Patch;
+use crate::platform::patch::Patch;
 
 type ProductPatch = Patch<NewProduct>;
 
@@ -35,8 +37,31 @@ pub fn router(inventory: Inventory) -> OpenApiRouter {
         .routes(routes!(change_condition::change_condition))
         .routes(routes!(list_movements::list_movements))
         .routes(routes!(query_stock::query_stock))
+        .routes(routes!(snapshot::snapshot_stock))
         .routes(routes!(get_stock::get_stock))
         .routes(routes!(explain::explain_stock))
         .routes(routes!(get_level::get_level, update_level::update_level))
         .with_state(inventory)
+}
+
+/// The address of a level, for the audit trail.
+fn level_address(sku: &str, warehouse: &str) -> String {
+    format!("/v1/stock/{}/levels/{}", segment(sku), segment(warehouse))
+}
+
+/// A sku may hold slashes, and letters that a header must not. It has no spaces, for which form encoding
+/// would be wrong in a path.
+fn segment(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn addresses_are_encoded() {
+        assert_eq!(segment("TEA-1"), "TEA-1");
+        assert_eq!(segment("a/b?ü"), "a%2Fb%3F%C3%BC");
+    }
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::Limits;
 use crate::inventory::model::views::StockView;
 use crate::inventory::{Inventory, Sku};
 use crate::platform::extract::Json;
@@ -35,15 +36,18 @@ pub(super) struct StockList {
 /// Read the stock of many products
 ///
 /// An item for each that exists, as often as it is named; those that do not exist stand in `unknown`.
-#[utoipa::path(post, path = "/v1/stock/query", tag = "stock", request_body = StockQuery,
+#[utoipa::path(post, path = "/v1/stock/query", tag = "stock",
+    security(("key" = ["stock:read"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    request_body = StockQuery,
     responses((status = 200, description = "Their stock", body = StockList)))]
 pub(super) async fn query_stock(
     State(inventory): State<Inventory>,
+    limits: Limits,
     Json(query): Json<StockQuery>,
 ) -> Result<Reply, Problem> {
     let skus: Vec<String> = query.skus.into_iter().map(|sku| sku.0).collect();
-    let channel = query.channel.as_ref().map(|code| code.0.as_str());
-    let items = inventory.stock(&skus, channel).await?;
+    let channel = limits.channels.choose(query.channel.map(|code| code.0))?;
+    let items = inventory.stock(&skus, channel.as_deref(), &limits.warehouses).await?;
     let known: HashSet<&str> = items.iter().map(|item| item.sku.as_str()).collect();
     let unknown = skus.iter().filter(|sku| !known.contains(sku.as_str())).cloned().collect();
     Ok(Reply::ok(&StockList { items, unknown }))

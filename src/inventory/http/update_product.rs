@@ -14,7 +14,9 @@ use crate::platform::reply::Reply;
 ///
 /// A JSON merge patch (RFC 7396). The sku itself cannot be changed. A limit below what is promised already
 /// stops new promises and breaks none.
-#[utoipa::path(patch, path = "/v1/products/{sku}", tag = "products", params(("sku" = String, Path, example = "TEA-1")),
+#[utoipa::path(patch, path = "/v1/products/{sku}", tag = "products",
+    security(("key" = ["catalog:write"])),
+    params(("sku" = String, Path, example = "TEA-1")),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json", example = json!({"availability": {"backorder_limit": 50}})), responses(
     (status = 200, description = "The product as it is now", body = Product),
     (status = 404, description = "No such product", body = ProblemDocument),
@@ -28,7 +30,7 @@ pub(super) async fn update_product(
     let run = command.run((inventory, sku), |tx, (inventory, sku), command| {
         Box::pin(async move {
             let current = inventory.lock_product_in_tx(tx, sku).await?;
-            command.check_match(&current)?;
+            command.on(&current)?;
             let fields = command.body.apply(&command.schemas, &current.fields)?;
             Ok(Reply::resource(&inventory.update_product_in_tx(tx, &current, &fields).await?))
         })

@@ -189,19 +189,24 @@ impl Book {
 
     /// Products for which orders wait and of which there is some.
     pub fn servable(&self) -> Vec<String> {
-        self.awaited_where(|_, level| level.available() > 0)
+        self.awaited_where(|_, item| item.levels.values().any(|level| level.available() > 0))
     }
 
-    /// Products for which orders wait and of which some warehouse has more than when the book was opened.
+    /// Products for which orders wait and of which some warehouse has more than when the book was opened; or has any,
+    /// when more is waited for than then: what was held beyond stock may be ordered when there is stock again.
     pub fn newly_servable(&self) -> Vec<String> {
-        self.awaited_where(|before, level| level.available() > before.map_or(0, Level::available))
+        self.awaited_where(|opened, item| {
+            let waits_anew = item.ordered_beyond > opened.ordered_beyond;
+            item.levels.iter().any(|(code, level)| {
+                let before = if waits_anew { 0 } else { opened.levels.get(code).map_or(0, Level::available) };
+                level.available() > before
+            })
+        })
     }
 
-    fn awaited_where(&self, holds: impl Fn(Option<&Level>, &Level) -> bool) -> Vec<String> {
-        let awaited = self.items.iter().filter(|(sku, item)| {
-            let opened = &self.opened[*sku].levels;
-            item.ordered_beyond > 0 && item.levels.iter().any(|(code, level)| holds(opened.get(code), level))
-        });
+    fn awaited_where(&self, holds: impl Fn(&Item, &Item) -> bool) -> Vec<String> {
+        let awaited =
+            self.items.iter().filter(|(sku, item)| item.ordered_beyond > 0 && holds(&self.opened[*sku], item));
         awaited.map(|(sku, _)| sku.clone()).collect()
     }
 

@@ -17,7 +17,12 @@ use crate::platform::quantity::Quantity;
 /// Identifies a product: visible characters, no spaces; case-sensitive
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(pattern = r"^[^\s\p{C}]{1,64}$", min_length = 1, max_length = 64, example = "TEA-1")]
+#[schema(
+    pattern = r"^[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]{1,64}$",
+    min_length = 1,
+    max_length = 64,
+    example = "TEA-1"
+)]
 pub struct Sku(pub String);
 
 /// How many base units a pack holds

@@ -173,6 +173,9 @@ pub struct Booked {
     /// The last movement booked; null when the quantity was as it should be
     pub movement: Option<MovementView>,
     pub level: LevelView,
+    /// How the level was before, for the audit trail
+    #[serde(skip)]
+    pub before: Level,
 }
 
 /// A product to offer instead
@@ -211,6 +214,7 @@ impl Shortage {
 pub enum AdjustmentReason {
     OpeningStock,
     Received,
+    Sold,
     Returned,
     Found,
     Recount,
@@ -228,6 +232,7 @@ impl AdjustmentReason {
         match self {
             Self::OpeningStock => "opening_stock",
             Self::Received => "received",
+            Self::Sold => "sold",
             Self::Returned => "returned",
             Self::Found => "found",
             Self::Recount => "recount",
@@ -245,7 +250,7 @@ impl AdjustmentReason {
     pub fn counterpart(self) -> Place {
         match self {
             Self::OpeningStock | Self::Received => Place::Supplier,
-            Self::Returned => Place::Customer,
+            Self::Sold | Self::Returned => Place::Customer,
             Self::Damaged | Self::Expired => Place::Scrap,
             _ => Place::Adjustment,
         }

@@ -4,7 +4,7 @@
 //! | step | statement |
 //! | --- | --- |
 //! | lock | the products' rows, in the order of their sku |
-//! | read | their levels, and the clock, now that nobody else can change them |
+//! | read | their levels, and the clock, now that nobody else can change them; holds that have expired go |
 //! | write | levels (one upsert), counters (one update, if any changed), movements (one insert) |
 
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::inventory::model::book::{Book, Item};
+use super::claims;
+use crate::inventory::model::book::{Book, Item, LevelChange};
 use crate::inventory::model::level::Level;
 use crate::inventory::model::place::NewMovement;
 use crate::inventory::model::state::Policy;
@@ -43,27 +44,41 @@ pub async fn lock(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTre
     Ok(items)
 }
 
-/// The book of products that are locked.
+/// The book of products that are locked. Holds of theirs that have expired are given up first: swept or not, they never
+/// count.
 pub async fn read(
     conn: &mut PgConnection,
     directory: Arc<Directory>,
     mut items: BTreeMap<String, Item>,
 ) -> sqlx::Result<Book> {
     let skus: Vec<&str> = items.keys().map(String::as_str).collect();
-    // A left join: the clock is wanted even where there is no level yet.
-    let levels = sqlx::query!(
-        r#"SELECT clock.now AS "now!: Timestamp", l.sku AS "sku?", l.warehouse AS "warehouse?", l.on_hand AS "on_hand?",
-                  l.damaged AS "damaged?", l.quality_control AS "quality_control?", l.quarantined AS "quarantined?",
-                  l.reserved AS "reserved?", l.allocated AS "allocated?", l.incoming AS "incoming?",
-                  l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
-           FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inventory.levels l ON l.sku = ANY ($1)"#,
+    // A left join: the clock is wanted even where there is no level yet. What was given up comes in rows of its own,
+    // for what was promised beyond stock has no level.
+    let rows = sqlx::query!(
+        r#"WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+                expired AS (
+                    DELETE FROM inventory.holds h USING clock WHERE h.sku = ANY ($1) AND h.expires_at <= clock.now
+                    RETURNING h.sku, h.warehouse, h.quantity
+                )
+           SELECT clock.now AS "now!: Timestamp", false AS "expired!", l.sku AS "sku?", l.warehouse AS "warehouse?",
+                  l.on_hand AS "on_hand?", l.damaged AS "damaged?", l.quality_control AS "quality_control?",
+                  l.quarantined AS "quarantined?", l.reserved AS "reserved?", l.allocated AS "allocated?",
+                  l.incoming AS "incoming?", l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
+           FROM clock LEFT JOIN inventory.levels l ON l.sku = ANY ($1)
+           UNION ALL
+           SELECT clock.now, true, sku, warehouse, 0, 0, 0, 0, quantity, 0, 0, 0, 0 FROM expired, clock"#,
         &skus as &[&str]
     )
     .fetch_all(conn)
     .await?;
-    let now = levels.first().map(|row| row.now).expect("a left join has a row");
-    for row in levels {
+    let now = rows.first().map(|row| row.now).expect("a left join has a row");
+    let mut expired = Vec::new();
+    for row in rows {
         let (Some(sku), Some(warehouse)) = (row.sku, row.warehouse) else { continue };
+        if row.expired {
+            expired.push((sku, claims::sourced_of(warehouse, row.reserved.unwrap_or_default())));
+            continue;
+        }
         let level = Level {
             on_hand: row.on_hand.unwrap_or_default(),
             damaged: row.damaged.unwrap_or_default(),
@@ -79,37 +94,102 @@ pub async fn read(
             item.levels.insert(warehouse, level);
         }
     }
-    Ok(Book::new(now, directory, items))
+    let mut book = Book::new(now, directory, items);
+    for (sku, sourced) in &expired {
+        book.unreserve(sku, sourced);
+    }
+    Ok(book)
 }
 
 pub async fn write_levels(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
-    let changes = book.changes();
-    if changes.is_empty() {
-        return Ok(());
+    // Under the lock of its product, a level that was not there when the book was opened is not there now.
+    let (known, new): (Vec<LevelChange>, Vec<LevelChange>) =
+        book.changes().into_iter().partition(|c| c.before.is_some());
+    if !known.is_empty() {
+        update_levels(conn, &known).await?;
     }
-    let skus: Vec<&str> = changes.iter().map(|c| c.sku).collect();
-    let warehouses: Vec<&str> = changes.iter().map(|c| c.warehouse).collect();
-    let column = |of: fn(&Level) -> i64| changes.iter().map(|c| of(c.after)).collect::<Vec<i64>>();
+    if !new.is_empty() {
+        insert_levels(conn, &new).await?;
+    }
+    Ok(())
+}
+
+/// Levels as columns.
+struct Columns<'a> {
+    skus: Vec<&'a str>,
+    warehouses: Vec<&'a str>,
+    /// In the order in which the table has them
+    quantities: [Vec<i64>; 9],
+}
+
+impl<'a> Columns<'a> {
+    fn of(changes: &[LevelChange<'a>]) -> Self {
+        let column = |of: fn(&Level) -> i64| changes.iter().map(|c| of(c.after)).collect::<Vec<i64>>();
+        Self {
+            skus: changes.iter().map(|c| c.sku).collect(),
+            warehouses: changes.iter().map(|c| c.warehouse).collect(),
+            quantities: [
+                column(|l| l.on_hand),
+                column(|l| l.damaged),
+                column(|l| l.quality_control),
+                column(|l| l.quarantined),
+                column(|l| l.reserved),
+                column(|l| l.allocated),
+                column(|l| l.incoming),
+                column(|l| l.safety_stock),
+                column(|l| l.reorder_point),
+            ],
+        }
+    }
+}
+
+async fn update_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> sqlx::Result<()> {
+    let Columns { skus, warehouses, quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9] } = Columns::of(changes);
     sqlx::query!(
-        "INSERT INTO inventory.levels AS l (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved,
-                                            allocated, incoming, safety_stock, reorder_point)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
-         ON CONFLICT (sku, warehouse) DO UPDATE SET
-             on_hand = excluded.on_hand, damaged = excluded.damaged, quality_control = excluded.quality_control,
-             quarantined = excluded.quarantined, reserved = excluded.reserved, allocated = excluded.allocated,
-             incoming = excluded.incoming, safety_stock = excluded.safety_stock, reorder_point = excluded.reorder_point",
+        "UPDATE inventory.levels l
+         SET on_hand = c.on_hand, damaged = c.damaged, quality_control = c.quality_control, quarantined = c.quarantined,
+             reserved = c.reserved, allocated = c.allocated, incoming = c.incoming, safety_stock = c.safety_stock,
+             reorder_point = c.reorder_point
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+              AS c (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved, allocated, incoming,
+                    safety_stock, reorder_point)
+         WHERE l.sku = c.sku AND l.warehouse = c.warehouse",
         &skus as &[&str],
         &warehouses as &[&str],
-        &column(|l| l.on_hand),
-        &column(|l| l.damaged),
-        &column(|l| l.quality_control),
-        &column(|l| l.quarantined),
-        &column(|l| l.reserved),
-        &column(|l| l.allocated),
-        &column(|l| l.incoming),
-        &column(|l| l.safety_stock),
-        &column(|l| l.reorder_point)
+        &q1,
+        &q2,
+        &q3,
+        &q4,
+        &q5,
+        &q6,
+        &q7,
+        &q8,
+        &q9
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> sqlx::Result<()> {
+    let Columns { skus, warehouses, quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9] } = Columns::of(changes);
+    sqlx::query!(
+        "INSERT INTO inventory.levels (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved,
+                                       allocated, incoming, safety_stock, reorder_point)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])",
+        &skus as &[&str],
+        &warehouses as &[&str],
+        &q1,
+        &q2,
+        &q3,
+        &q4,
+        &q5,
+        &q6,
+        &q7,
+        &q8,
+        &q9
     )
     .execute(conn)
     .await?;

@@ -28,6 +28,14 @@ struct HoldRow {
     quantity: i64,
 }
 
+/// What one row holds.
+pub fn sourced_of(warehouse: String, quantity: i64) -> Sourced {
+    match warehouse.as_str() {
+        BEYOND => Sourced { parts: Vec::new(), backordered: quantity },
+        _ => Sourced { parts: vec![Part { warehouse, quantity }], backordered: 0 },
+    }
+}
+
 /// One [`Hold`] a line, in the order of the rows.
 fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
     let mut holds: Vec<Hold> = Vec::new();
@@ -84,7 +92,8 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) 
 pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
     let rows = sqlx::query_as!(
         HoldRow,
-        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds WHERE reservation_id = ANY ($1)",
+        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds WHERE reservation_id = ANY ($1)
+         ORDER BY reservation_id, line, warehouse",
         reservations
     )
     .fetch_all(conn)
@@ -104,30 +113,18 @@ pub async fn delete_holds(conn: &mut PgConnection, reservations: &[Uuid]) -> sql
     Ok(gather(rows))
 }
 
-/// Takes away what has expired of these products.
-pub async fn delete_expired(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Vec<Hold>> {
-    let rows = sqlx::query_as!(
-        HoldRow,
-        "DELETE FROM inventory.holds WHERE sku = ANY ($1) AND expires_at <= (SELECT clock_timestamp())
-         RETURNING reservation_id, line, warehouse, sku, quantity",
-        skus
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(gather(rows))
-}
-
-/// Moves the end of a reservation's live holds; returns how many rows that were.
-pub async fn extend_holds(conn: &mut PgConnection, reservation: Uuid, expires_at: Timestamp) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
-        "UPDATE inventory.holds SET expires_at = greatest(expires_at, $2)
-         WHERE reservation_id = $1 AND expires_at > clock_timestamp()",
-        reservation,
-        expires_at as Timestamp
+/// Moves the ends of what these reservations hold, never nearer.
+pub async fn extend_holds(conn: &mut PgConnection, ends: &[(Uuid, Timestamp)]) -> sqlx::Result<()> {
+    let (ids, ends): (Vec<Uuid>, Vec<Timestamp>) = ends.iter().copied().unzip();
+    sqlx::query!(
+        "UPDATE inventory.holds h SET expires_at = greatest(h.expires_at, e.expires_at)
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS e (id, expires_at) WHERE h.reservation_id = e.id",
+        &ids,
+        &ends as &[Timestamp]
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected())
+    Ok(())
 }
 
 /// What an order line is promised.
@@ -140,8 +137,8 @@ pub struct Claim {
 }
 
 /// Adds to what order lines are promised from stock.
-pub async fn add_allocations(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<()> {
-    let rows = claims.iter().flat_map(|claim| claim.sourced.parts.iter().map(move |part| (claim, part)));
+pub async fn add_allocations(conn: &mut PgConnection, claims: &[&Claim]) -> sqlx::Result<()> {
+    let rows = claims.iter().flat_map(|claim| claim.sourced.parts.iter().map(move |part| (*claim, part)));
     let rows: Vec<(&Claim, &Part)> = rows.collect();
     if rows.is_empty() {
         return Ok(());
@@ -172,15 +169,12 @@ pub struct NewBackorder {
     pub order_id: Uuid,
     pub sku: String,
     pub quantity: i64,
+    pub channel: Option<String>,
     pub warehouse: Option<String>,
+    pub placed_at: Timestamp,
 }
 
-pub async fn insert_backorders(
-    conn: &mut PgConnection,
-    backorders: &[NewBackorder],
-    channel: Option<&str>,
-    placed_at: Timestamp,
-) -> sqlx::Result<()> {
+pub async fn insert_backorders(conn: &mut PgConnection, backorders: &[NewBackorder]) -> sqlx::Result<()> {
     if backorders.is_empty() {
         return Ok(());
     }
@@ -188,18 +182,21 @@ pub async fn insert_backorders(
     let orders: Vec<Uuid> = backorders.iter().map(|b| b.order_id).collect();
     let skus: Vec<&str> = backorders.iter().map(|b| b.sku.as_str()).collect();
     let quantities: Vec<i64> = backorders.iter().map(|b| b.quantity).collect();
+    let channels: Vec<Option<&str>> = backorders.iter().map(|b| b.channel.as_deref()).collect();
     let warehouses: Vec<Option<&str>> = backorders.iter().map(|b| b.warehouse.as_deref()).collect();
+    let placed: Vec<Timestamp> = backorders.iter().map(|b| b.placed_at).collect();
     sqlx::query!(
-        "INSERT INTO inventory.backorders (order_line_id, order_id, sku, quantity, warehouse, channel, placed_at)
-         SELECT line, order_id, sku, quantity, warehouse, $6, $7
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[]) AS b (line, order_id, sku, quantity, warehouse)",
+        "INSERT INTO inventory.backorders (order_line_id, order_id, sku, quantity, channel, warehouse, placed_at)
+         SELECT line, order_id, sku, quantity, channel, warehouse, placed_at
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[])
+              WITH ORDINALITY AS b (line, order_id, sku, quantity, channel, warehouse, placed_at, n) ORDER BY n",
         &lines,
         &orders,
         &skus as &[&str],
         &quantities,
+        &channels as &[Option<&str>],
         &warehouses as &[Option<&str>],
-        channel,
-        placed_at as Timestamp
+        &placed as &[Timestamp]
     )
     .execute(conn)
     .await?;

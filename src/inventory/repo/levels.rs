@@ -21,38 +21,40 @@ pub async fn read(
     conn: &mut PgConnection,
     skus: &[String],
 ) -> sqlx::Result<(Timestamp, BTreeMap<String, ProductStock>)> {
-    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(&mut *conn).await?;
+    // A left join: the clock is wanted even where there is no such product.
     let rows = sqlx::query!(
-        r#"SELECT p.sku AS "sku!", p.backorder_limit AS "backorder_limit!", p.preorder_release, p.preorder_limit,
-                  p.discontinued AS "discontinued!",
+        r#"SELECT clock.now AS "now!: Timestamp", p.sku AS "sku?", p.backorder_limit AS "backorder_limit?",
+                  p.preorder_release AS "preorder_release?", p.preorder_limit AS "preorder_limit?",
+                  p.discontinued AS "discontinued?",
                   p.backordered_held + p.backordered_ordered
                       - coalesce((SELECT sum(h.quantity) FROM inventory.holds h
-                                  WHERE h.sku = p.sku AND h.warehouse = '' AND h.expires_at <= $2), 0)::bigint AS "beyond!",
+                                  WHERE h.sku = p.sku AND h.warehouse = '' AND h.expires_at <= clock.now), 0)::bigint AS "beyond?",
                   l.warehouse AS "warehouse?", l.on_hand AS "on_hand?", l.damaged AS "damaged?",
                   l.quality_control AS "quality_control?", l.quarantined AS "quarantined?", l.reserved AS "reserved?",
                   l.allocated AS "allocated?", l.incoming AS "incoming?", l.safety_stock AS "safety_stock?",
                   l.reorder_point AS "reorder_point?",
                   (SELECT sum(h.quantity)::bigint FROM inventory.holds h
-                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at <= $2) AS expired,
+                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at <= clock.now) AS expired,
                   (SELECT h.expires_at FROM inventory.holds h
-                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at > $2
+                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at > clock.now
                    ORDER BY h.expires_at LIMIT 1) AS "next_expiry_at: Timestamp"
-           FROM inventory.products p LEFT JOIN inventory.levels l ON l.sku = p.sku
-           WHERE p.sku = ANY ($1)"#,
-        skus,
-        now as Timestamp
+           FROM (SELECT clock_timestamp() AS now OFFSET 0) clock
+           LEFT JOIN inventory.products p ON p.sku = ANY ($1) LEFT JOIN inventory.levels l ON l.sku = p.sku"#,
+        skus
     )
     .fetch_all(conn)
     .await?;
+    let now = rows.first().map(|row| row.now).expect("a left join has a row");
     let mut products: BTreeMap<String, ProductStock> = BTreeMap::new();
     for row in rows {
-        let product = products.entry(row.sku).or_insert_with(|| ProductStock {
+        let Some(sku) = row.sku else { continue };
+        let product = products.entry(sku).or_insert_with(|| ProductStock {
             policy: Policy {
-                backorder_limit: row.backorder_limit,
+                backorder_limit: row.backorder_limit.unwrap_or_default(),
                 preorder: row.preorder_release.zip(row.preorder_limit),
-                discontinued: row.discontinued,
+                discontinued: row.discontinued.unwrap_or_default(),
             },
-            beyond: row.beyond,
+            beyond: row.beyond.unwrap_or_default(),
             levels: BTreeMap::new(),
         });
         let Some(warehouse) = row.warehouse else { continue };
@@ -113,4 +115,37 @@ pub async fn delete_of_warehouse(conn: &mut PgConnection, warehouse: &str) -> sq
 pub async fn delete_of_product(conn: &mut PgConnection, sku: &str) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM inventory.levels WHERE sku = $1", sku).execute(conn).await?;
     Ok(())
+}
+
+/// The next levels after one, as they are stored: by sku and warehouse.
+pub async fn page(
+    conn: &mut PgConnection,
+    after: (&str, &str),
+    limit: i64,
+) -> sqlx::Result<Vec<(String, String, Level)>> {
+    let rows = sqlx::query!(
+        "SELECT sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved, allocated, incoming,
+                safety_stock, reorder_point
+         FROM inventory.levels WHERE (sku, warehouse) > ($1, $2) ORDER BY sku, warehouse LIMIT $3",
+        after.0,
+        after.1,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let levels = rows.into_iter().map(|row| {
+        let level = Level {
+            on_hand: row.on_hand,
+            damaged: row.damaged,
+            quality_control: row.quality_control,
+            quarantined: row.quarantined,
+            reserved: row.reserved,
+            allocated: row.allocated,
+            incoming: row.incoming,
+            safety_stock: row.safety_stock,
+            reorder_point: row.reorder_point,
+        };
+        (row.sku, row.warehouse, level)
+    });
+    Ok(levels.collect())
 }

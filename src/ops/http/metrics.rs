@@ -9,6 +9,7 @@ use crate::telemetry;
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(get, path = "/metrics", tag = "operations",
+    security(("key" = ["admin:read"])),
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
     let (open, idle) = ops.db.connections();

@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::model::Order;
 use crate::platform::command::Command;
@@ -25,6 +26,7 @@ pub(super) struct Cancellation {
 /// Cancels what is not shipped yet; its stock is available again at once, and orders that wait are served first.
 /// Cancelling twice is fine.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["channel"]))),
     params(("id" = String, Path, description = "Its id or its number", example = "1001")), request_body = Cancellation, responses(
     (status = 200, description = "The order as it is now", body = Order),
     (status = 404, description = "No such order", body = ProblemDocument),
@@ -33,11 +35,13 @@ pub(super) struct Cancellation {
 pub(super) async fn cancel_order(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    limits: Limits,
     command: Command<Json<Cancellation>>,
 ) -> Result<Reply, Problem> {
-    let run = command.run((orders, id), |tx, (orders, id), command| {
+    let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
-            let order = orders.lock_in_tx(tx, id).await?;
+            let order = orders.lock_in_tx(tx, id, limits).await?;
+            command.was(&order);
             let reason = command.body.0.reason.as_deref();
             Ok(Reply::resource(&orders.cancel_in_tx(tx, &order, reason).await?))
         })

@@ -1,10 +1,13 @@
 //! `POST /v1/orders`
 
 use axum::extract::State;
+use uuid::Uuid;
 
-use crate::orders::Orders;
+use crate::access::Limits;
 use crate::orders::model::{NewOrder, Order};
-use crate::platform::command::Command;
+use crate::orders::{Error, Orders};
+use crate::platform::coalesce::Shape;
+use crate::platform::command::{Command, Together};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
@@ -13,19 +16,45 @@ use crate::platform::reply::Reply;
 ///
 /// From a reservation, whose stock it takes over in one step, or from lines, which are all allocated (or
 /// backordered, where the product allows it) or none. One line may be served by several warehouses.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = NewOrder, responses(
+#[utoipa::path(post, path = "/v1/orders", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    request_body = NewOrder, responses(
     (status = 201, description = "Placed", body = Order),
     (status = 409, description = "The reservation has ended (`reservation-ended`), or there is not enough stock (`insufficient-stock`)", body = ProblemDocument),
 ))]
 pub(super) async fn create_order(
     State(orders): State<Orders>,
-    command: Command<Json<NewOrder>>,
+    State(queue): State<Queue>,
+    limits: Limits,
+    mut command: Command<Json<NewOrder>>,
 ) -> Result<Reply, Problem> {
+    command.body.0.keep_within(&limits)?;
+    if let Some(reservation) = command.body.0.reservation_id {
+        return queue.run(&reservation, command, (reservation, limits)).await;
+    }
     let run = command.run(orders, |tx, orders, command| {
-        Box::pin(async move {
-            let order = orders.place_in_tx(tx, &command.body.0).await?;
-            Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
-        })
+        Box::pin(async move { reply(orders.place_in_tx(tx, &command.body.0).await) })
     });
     run.await
+}
+
+/// Of orders from reservations.
+pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
+
+const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 1024 };
+
+pub(super) fn queue(orders: Orders) -> Queue {
+    Queue::new("order", SHAPE, move |tx, members| {
+        let orders = orders.clone();
+        Box::pin(async move {
+            let requests = members.iter().map(|m| (&m.command.body.0, m.context.0, &m.context.1));
+            let outcomes = orders.place_reserved_in_tx(tx, &requests.collect::<Vec<_>>()).await?;
+            Ok(outcomes.into_iter().map(reply).collect())
+        })
+    })
+}
+
+fn reply(outcome: Result<Order, Error>) -> Result<Reply, Problem> {
+    let order = outcome?;
+    Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
 }

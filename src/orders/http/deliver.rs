@@ -5,6 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::model::Shipment;
 use crate::platform::clock::Timestamp;
@@ -26,6 +27,7 @@ pub(super) struct Delivery {
 ///
 /// When all is shipped and has arrived, the order is completed. Marking twice is fine.
 #[utoipa::path(post, path = "/v1/orders/{id}/shipments/{shipment_id}/deliver", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
     params(("id" = String, Path, description = "The order's id or number", example = "1001"), ("shipment_id" = Uuid, Path)), request_body = Delivery, responses(
     (status = 200, description = "The shipment as it is now", body = Shipment),
     (status = 404, description = "No such order or shipment", body = ProblemDocument),
@@ -33,13 +35,15 @@ pub(super) struct Delivery {
 pub(super) async fn deliver_shipment(
     State(orders): State<Orders>,
     Path(path): Path<(String, Uuid)>,
+    limits: Limits,
     command: Command<Json<Delivery>>,
 ) -> Result<Reply, Problem> {
-    let run = command.run((orders, path), |tx, (orders, (id, shipment_id)), command| {
+    let run = command.run((orders, path, limits), |tx, (orders, (id, shipment_id), limits), command| {
         Box::pin(async move {
-            let order = orders.lock_in_tx(tx, id).await?;
+            let order = orders.lock_in_tx(tx, id, limits).await?;
+            command.was(&order);
             let delivered_at = command.body.0.delivered_at;
-            Ok(Reply::ok(&orders.deliver_in_tx(tx, &order, *shipment_id, delivered_at).await?))
+            Ok(Reply::ok(&orders.deliver_in_tx(tx, &order, *shipment_id, &limits.warehouses, delivered_at).await?))
         })
     });
     run.await

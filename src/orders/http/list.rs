@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::model::{Filter, FulfilmentStatus, Order, OrderStatus};
 use crate::platform::extract::Query;
@@ -35,14 +36,18 @@ pub(super) struct ListOrders {
 /// List orders
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(ListOrders),
+#[utoipa::path(get, path = "/v1/orders", tag = "orders",
+    security(("key" = ["orders:read"])), extensions(("x-limitable-by" = json!(["channel"]))),
+    params(ListOrders),
     responses((status = 200, description = "A page of orders", body = Page<Order>)))]
 pub(super) async fn list_orders(
     State(orders): State<Orders>,
+    limits: Limits,
     Query(query): Query<ListOrders>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let ListOrders { status, fulfilment_status, channel, reference, sku, .. } = query;
-    let filter = Filter { status, fulfilment_status, channel, reference, sku };
+    let channels = limits.channels.among(channel)?;
+    let filter = Filter { status, fulfilment_status, channels, reference, sku };
     Ok(Reply::ok(&orders.list(&filter, page).await?))
 }

@@ -8,12 +8,33 @@ mod list;
 mod ship;
 mod take_back;
 
+use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Orders;
 
+/// What the handlers work with.
+#[derive(Clone)]
+struct Desk {
+    orders: Orders,
+    create: create::Queue,
+}
+
+impl FromRef<Desk> for Orders {
+    fn from_ref(desk: &Desk) -> Self {
+        desk.orders.clone()
+    }
+}
+
+impl FromRef<Desk> for create::Queue {
+    fn from_ref(desk: &Desk) -> Self {
+        desk.create.clone()
+    }
+}
+
 pub fn router(orders: Orders) -> OpenApiRouter {
+    let desk = Desk { create: create::queue(orders.clone()), orders };
     OpenApiRouter::new()
         .routes(routes!(list::list_orders, create::create_order))
         .routes(routes!(get::get_order))
@@ -21,5 +42,5 @@ pub fn router(orders: Orders) -> OpenApiRouter {
         .routes(routes!(ship::ship_order))
         .routes(routes!(deliver::deliver_shipment))
         .routes(routes!(take_back::return_order))
-        .with_state(orders)
+        .with_state(desk)
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::fulfil::NewShipment;
 use crate::orders::model::Shipment;
@@ -14,6 +15,7 @@ use crate::platform::reply::Reply;
 ///
 /// From one warehouse, all that is allocated there or part of it. Takes from allocated and on hand together.
 #[utoipa::path(post, path = "/v1/orders/{id}/shipments", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
     params(("id" = String, Path, description = "Its id or its number", example = "1001")), request_body = NewShipment, responses(
     (status = 201, description = "Shipped", body = Shipment),
     (status = 404, description = "No such order", body = ProblemDocument),
@@ -22,11 +24,14 @@ use crate::platform::reply::Reply;
 pub(super) async fn ship_order(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    limits: Limits,
     command: Command<Json<NewShipment>>,
 ) -> Result<Reply, Problem> {
-    let run = command.run((orders, id), |tx, (orders, id), command| {
+    limits.warehouses.check(&command.body.0.warehouse.0)?;
+    let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
-            let order = orders.lock_in_tx(tx, id).await?;
+            let order = orders.lock_in_tx(tx, id, limits).await?;
+            command.was(&order);
             let shipment = orders.ship_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
             Ok(Reply::booked(&shipment))
         })

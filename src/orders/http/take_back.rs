@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::fulfil::NewReturn;
 use crate::orders::model::Return;
@@ -14,6 +15,7 @@ use crate::platform::reply::Reply;
 ///
 /// Goods that were shipped come back: to good stock, into quarantine, or to be thrown away.
 #[utoipa::path(post, path = "/v1/orders/{id}/returns", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
     params(("id" = String, Path, description = "Its id or its number", example = "1001")), request_body = NewReturn, responses(
     (status = 201, description = "Taken back", body = Return),
     (status = 404, description = "No such order", body = ProblemDocument),
@@ -22,11 +24,14 @@ use crate::platform::reply::Reply;
 pub(super) async fn return_order(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    limits: Limits,
     command: Command<Json<NewReturn>>,
 ) -> Result<Reply, Problem> {
-    let run = command.run((orders, id), |tx, (orders, id), command| {
+    command.body.0.lines.iter().try_for_each(|line| limits.warehouses.check(&line.warehouse.0))?;
+    let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
-            let order = orders.lock_in_tx(tx, id).await?;
+            let order = orders.lock_in_tx(tx, id, limits).await?;
+            command.was(&order);
             let taken = orders.take_back_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
             Ok(Reply::booked(&taken))
         })

@@ -2,10 +2,12 @@
 //! connection, in one transaction with its idempotency record, tried again when it lost a race.
 
 mod repo;
+mod together;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
 use futures::future::BoxFuture;
 use rand::RngExt;
@@ -14,13 +16,18 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::audit::{self, Actor, Answered, Entry};
+use super::client::ClientAddress;
+use super::entity_tag::Versions;
 use super::extract::{self, Input};
+use super::intake::Admitted;
 use super::problem::{IDEMPOTENCY_IN_PROGRESS, IDEMPOTENCY_KEY_REUSED, PRECONDITION_FAILED, Problem};
 use super::reply::{Reply, etag};
 use super::schema::Schemas;
 use super::{Caller, Platform, db::Db};
 
 pub use repo::forget_old;
+pub use together::{Member, Together};
 
 /// How often a transaction that lost a race (serialisation failure, deadlock) is tried again.
 const RETRIES: u32 = 5;
@@ -34,10 +41,47 @@ pub struct Command<T> {
     pub caller: Caller,
     pub body: T,
     pub schemas: Arc<Schemas>,
-    if_match: Option<String>,
+    if_match: Option<Versions>,
     idempotency: Option<Idempotency>,
     request_id: Option<RequestId>,
+    call: Call,
+    /// What `work` said of the thing that it changes; behind a lock because `work` sees the command by reference.
+    told: Mutex<Told>,
     db: Db,
+    /// Its place in work, kept until it is done.
+    _admitted: Option<Admitted>,
+}
+
+/// The call, for the audit trail.
+struct Call {
+    method: Method,
+    route: String,
+    path: String,
+    address: Option<ClientAddress>,
+}
+
+#[derive(Default)]
+struct Told {
+    before: Option<String>,
+    /// The id of what is changed, which may have been called by another name
+    id: Option<String>,
+    subject: Option<String>,
+}
+
+impl Call {
+    /// The address of what was changed: as the work told, else of what was made, else the path up to the last name in
+    /// it. A thing that has an id goes by it, whatever name it was called by.
+    fn subject(&self, told: &Told, reply: &Reply) -> String {
+        let made = || reply.headers.iter().find(|(name, _)| *name == header::LOCATION).map(|(_, to)| to.clone());
+        told.subject.clone().or_else(made).unwrap_or_else(|| self.address_of(told.id.as_deref()))
+    }
+
+    fn address_of(&self, id: Option<&str>) -> String {
+        let parts: Vec<(&str, &str)> = self.route.split('/').zip(self.path.split('/')).collect();
+        let Some(last) = parts.iter().rposition(|(route, _)| route.starts_with('{')) else { return self.path.clone() };
+        let named = parts[..=last].iter().map(|(route, part)| if *route == "{id}" { id.unwrap_or(part) } else { part });
+        named.collect::<Vec<_>>().join("/")
+    }
 }
 
 struct Idempotency {
@@ -53,9 +97,16 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Command<T> {
         let Platform { db, schemas } = extract::platform(&parts).clone();
         let caller = parts.extensions.get::<Caller>().cloned().expect("access lays the caller on every /v1 request");
         let request_id = parts.extensions.get::<RequestId>().cloned();
+        let admitted = parts.extensions.get::<Admitted>().cloned();
         // What is not a POST can be repeated as it is.
         let key = if parts.method == Method::POST { idempotency_key(&parts.headers)? } else { None };
-        let if_match = if_match(&parts.headers);
+        let if_match = if_match(&parts.headers)?;
+        let call = Call {
+            method: parts.method.clone(),
+            route: parts.extensions.get::<MatchedPath>().map_or_else(String::new, |route| route.as_str().to_owned()),
+            path: parts.uri.path().to_owned(),
+            address: parts.extensions.get::<ClientAddress>().copied(),
+        };
         let line = format!("{} {}\n", parts.method, parts.uri);
         let headers = parts.headers.clone();
         let bytes = extract::read_body(Request::from_parts(parts, body), state).await?;
@@ -64,36 +115,68 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Command<T> {
             Idempotency { key, fingerprint }
         });
         let body = T::read(&schemas, &headers, &bytes)?;
-        Ok(Self { caller, body, schemas, if_match, idempotency, request_id, db })
+        let told = Mutex::default();
+        Ok(Self { caller, body, schemas, if_match, idempotency, request_id, call, told, db, _admitted: admitted })
     }
 }
 
-/// All `If-Match` headers as one list. One that cannot be read matches no version.
-fn if_match(headers: &HeaderMap) -> Option<String> {
-    let tags: Vec<&str> =
-        headers.get_all(header::IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default()).collect();
-    if tags.is_empty() { None } else { Some(tags.join(",")) }
+/// All `If-Match` headers as one list.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Versions>, Problem> {
+    let lines: Option<Vec<&str>> = headers.get_all(header::IF_MATCH).iter().map(|value| value.to_str().ok()).collect();
+    if lines.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(None);
+    }
+    let read = lines.and_then(|lines| Versions::parse(&lines.join(",")));
+    let detail = "send an ETag as it was given, in its quotes, or *";
+    read.map(Some).ok_or_else(|| Problem::fault("/header/If-Match", "pattern", detail))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+/// Every `Idempotency-Key`, for the OpenAPI document.
+pub const IDEMPOTENCY_KEY_PATTERN: &str = "^[!-~]{1,255}$";
+
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all("idempotency-key").iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let refuse = |code, detail| Err(Problem::fault("/header/Idempotency-Key", code, detail));
+    if given.next().is_some() {
+        return refuse("repeated", "give this header once");
+    }
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
             Ok(Some(key.to_owned()))
         }
-        _ => Err(Problem::fault("/header/Idempotency-Key", "pattern", "1 to 255 visible ASCII characters are needed")),
+        _ => refuse("pattern", "1 to 255 visible ASCII characters are needed"),
     }
 }
 
 impl<T: Input> Command<T> {
-    /// Refuses when the caller's `If-Match` names another version than `current`. Call it under the row lock.
-    pub fn check_match<R: serde::Serialize>(&self, current: &R) -> Result<(), Problem> {
+    /// Says what is changed, as it is now: refuses when the caller's `If-Match` names another version, and lets the
+    /// audit trail tell how it was. Call it under the row lock.
+    pub fn on<R: serde::Serialize>(&self, current: &R) -> Result<(), Problem> {
+        self.was(current);
         let Some(wanted) = &self.if_match else { return Ok(()) };
         let current = etag(current);
-        if wanted.trim() == "*" || wanted.split(',').any(|tag| tag.trim() == current) {
+        if wanted.contain(&current) {
             return Ok(());
         }
         Err(Problem::new(&PRECONDITION_FAILED, format!("the present version is {current}")))
+    }
+
+    /// Lets the audit trail tell how something was that has no version of its own in this call.
+    pub fn was<R: serde::Serialize>(&self, before: &R) {
+        let before = serde_json::to_value(before).expect("representations are plain data, which always serialises");
+        let mut told = self.told();
+        told.id = before["id"].as_str().map(str::to_owned);
+        told.before = (!before.is_null()).then(|| before.to_string());
+    }
+
+    /// Lets the audit trail tell what was changed, where the path does not say.
+    pub fn about(&self, subject: String) {
+        self.told().subject = Some(subject);
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("nobody panics with it")
     }
 
     /// Runs `work` in one transaction and answers with its reply. The work may run more than once, so
@@ -109,20 +192,16 @@ impl<T: Input> Command<T> {
             + Sync
             + 'static,
     {
-        let detached = async move {
-            let mut tries = 0;
+        let attempts = async move {
+            let mut tries = Tries::default();
             loop {
-                match self.attempt(&context, &work).await {
-                    Err(problem) if problem.is_transient() && tries < RETRIES => {
-                        tries += 1;
-                        let pause = rand::rng().random_range(1..=8u64) << tries;
-                        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-                    }
-                    outcome => return outcome,
+                let outcome = self.attempt(&context, &work).await;
+                if !tries.again(&outcome).await {
+                    return outcome;
                 }
             }
         };
-        tokio::spawn(detached.in_current_span()).await.unwrap_or_else(|panic| Err(Problem::internal(panic)))
+        detached(attempts).await
     }
 
     async fn attempt<C, F>(&self, context: &C, work: &F) -> Result<Reply, Problem>
@@ -130,68 +209,155 @@ impl<T: Input> Command<T> {
         F: for<'a> Fn(&'a mut PgConnection, &'a C, &'a Command<T>) -> BoxFuture<'a, Result<Reply, Problem>>,
     {
         let mut tx = self.db.begin().await?;
-        if let Some(record) = &self.idempotency {
-            let claimed = self.claim(&mut tx, record).await;
-            if !matches!(claimed, Ok(None)) {
-                // Ended here and not by dropping it: the key must be free when the caller has the answer.
-                tx.rollback().await?;
-                return claimed.map(|earlier| earlier.expect("there is one, or it would be claimed"));
-            }
+        let earlier = match self.idempotency {
+            Some(_) => claim(&mut tx, &[self]).await?.pop().flatten(),
+            None => None,
+        };
+        if let Some(earlier) = earlier {
+            // Ended here and not by dropping it: the key must be free when the caller has the answer.
+            tx.rollback().await?;
+            return earlier;
         }
+        *self.told() = Told::default();
         match work(&mut tx, context, self).await {
             Ok(reply) => {
-                if let Some(record) = &self.idempotency {
-                    // The lock and the look-up above leave nobody who could have stored one meanwhile.
-                    let stored = repo::store(&mut tx, self.caller.id, &record.key, &record.fingerprint, &reply).await?;
-                    assert!(stored, "an answer appeared under a locked Idempotency-Key");
-                }
+                record(&mut tx, &[(self, &reply)]).await?;
                 tx.commit().await?;
                 Ok(reply)
             }
             Err(problem) => {
                 tx.rollback().await?;
-                match &self.idempotency {
-                    Some(record) if problem.status().is_client_error() => self.store_refusal(record, problem).await,
-                    _ => Err(problem),
-                }
+                let is_kept = self.idempotency.is_some() && problem.status().is_client_error();
+                if is_kept { self.store_refusal(&problem).await } else { Err(problem) }
             }
         }
     }
 
-    /// Takes the key for this transaction. `Some` is the answer that was given before.
-    async fn claim(&self, tx: &mut PgConnection, record: &Idempotency) -> Result<Option<Reply>, Problem> {
-        if !repo::try_lock(tx, lock_number(self.caller.id, &record.key)).await? {
-            let detail = "a request with this Idempotency-Key is still running";
-            return Err(Problem::new(&IDEMPOTENCY_IN_PROGRESS, detail));
-        }
-        self.earlier_answer(tx, record).await
+    /// What goes into the audit trail.
+    fn entry(&self, reply: &Reply) -> Entry {
+        let told = std::mem::take(&mut *self.told());
+        let operation = format!("{} {}", self.call.method, self.call.route);
+        let mut entry = Entry::new(Actor::Caller(self.caller.clone()), operation).answered(reply);
+        entry.path = Some(self.call.path.clone());
+        entry.subject = Some(self.call.subject(&told, reply));
+        entry.request_id = self.request_id.as_ref().map(|id| id.0.to_string());
+        entry.address = self.call.address.map(|address| address.0);
+        entry.was_json(told.before)
     }
 
-    async fn earlier_answer(&self, tx: &mut PgConnection, record: &Idempotency) -> Result<Option<Reply>, Problem> {
-        let Some((fingerprint, mut reply)) = repo::find(tx, self.caller.id, &record.key).await? else {
-            return Ok(None);
-        };
-        if fingerprint != record.fingerprint {
-            let detail = "this Idempotency-Key was used for a request with another method, address or body";
-            return Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail));
-        }
-        reply.headers.push((REPLAYED, "true".to_owned()));
-        Ok(Some(reply))
-    }
-
-    /// A refusal is an answer too, and is kept; its effect was rolled back. Should the same request
-    /// have run elsewhere in between, its answer stands.
-    async fn store_refusal(&self, record: &Idempotency, problem: Problem) -> Result<Reply, Problem> {
+    /// A refusal is an answer too: as it will be given to who repeats the call.
+    fn refusal(&self, problem: &Problem) -> Reply {
         let document = problem.document(self.request_id.as_ref().map(|id| &*id.0));
-        let mut reply = Reply::json(problem.status(), &document);
+        let mut reply = Reply::json(problem.status(), &document).of_no_change();
         reply.headers = vec![(header::CONTENT_TYPE, "application/problem+json".to_owned())];
-        let mut tx = self.db.begin().await?;
-        if repo::store(&mut tx, self.caller.id, &record.key, &record.fingerprint, &reply).await? {
-            tx.commit().await?;
-            return Ok(reply);
-        }
-        self.earlier_answer(&mut tx, record).await.map(|earlier| earlier.unwrap_or(reply))
+        reply
     }
+
+    /// Keeps a refusal whose effect was rolled back. Should the same request have run elsewhere in between, its
+    /// answer stands.
+    async fn store_refusal(&self, problem: &Problem) -> Result<Reply, Problem> {
+        let reply = self.refusal(problem);
+        let mut tx = self.db.begin().await?;
+        if let Some(earlier) = claim(&mut tx, &[self]).await?.pop().flatten() {
+            tx.rollback().await?;
+            return earlier;
+        }
+        record(&mut tx, &[(self, &reply)]).await?;
+        tx.commit().await?;
+        Ok(reply)
+    }
+}
+
+/// Takes the keys of these commands for this transaction. `Some` is what one is to be answered at once: as it was
+/// before, or that it is running.
+async fn claim<T>(
+    tx: &mut PgConnection,
+    commands: &[&Command<T>],
+) -> Result<Vec<Option<Result<Reply, Problem>>>, Problem> {
+    let mut answers: Vec<Option<Result<Reply, Problem>>> = commands.iter().map(|_| None).collect();
+    let mut taken = HashSet::new();
+    let mut keys = Vec::new();
+    for (n, command) in commands.iter().enumerate() {
+        let Some(record) = &command.idempotency else { continue };
+        // This transaction could take its own lock twice.
+        if taken.insert((command.caller.id, record.key.as_str())) {
+            keys.push((
+                n,
+                repo::Key {
+                    caller: command.caller.id,
+                    key: &record.key,
+                    lock: lock_number(command.caller.id, &record.key),
+                },
+            ));
+        } else {
+            answers[n] = Some(Err(in_progress()));
+        }
+    }
+    if keys.is_empty() {
+        return Ok(answers);
+    }
+    let (places, keys): (Vec<usize>, Vec<repo::Key>) = keys.into_iter().unzip();
+    for (claimed, n) in repo::claim(tx, &keys).await?.into_iter().zip(places) {
+        let record = commands[n].idempotency.as_ref().expect("it has a key");
+        answers[n] = match claimed {
+            repo::Claimed::Free => None,
+            repo::Claimed::Elsewhere => Some(Err(in_progress())),
+            repo::Claimed::Answered(fingerprint, _) if fingerprint != record.fingerprint => {
+                let detail = "this Idempotency-Key was used for a request with another method, address or body";
+                Some(Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail)))
+            }
+            repo::Claimed::Answered(_, mut reply) => {
+                reply.headers.push((REPLAYED, "true".to_owned()));
+                Some(Ok(reply))
+            }
+        };
+    }
+    Ok(answers)
+}
+
+fn in_progress() -> Problem {
+    Problem::new(&IDEMPOTENCY_IN_PROGRESS, "a request with this Idempotency-Key is still running")
+}
+
+/// Adds to the audit trail, and stores the answers under their keys.
+async fn record<T: Input>(tx: &mut PgConnection, answered: &[(&Command<T>, &Reply)]) -> Result<(), Problem> {
+    let changes = answered.iter().filter(|(_, reply)| reply.is_of_a_change());
+    let entries: Vec<Entry> = changes.map(|(command, reply)| command.entry(reply)).collect();
+    let kept = answered.iter().filter_map(|(command, reply)| {
+        let record = command.idempotency.as_ref()?;
+        Some(Answered::new(command.caller.id, &record.key, &record.fingerprint, reply))
+    });
+    let kept: Vec<Answered> = kept.collect::<sqlx::Result<_>>()?;
+    if audit::record_answers_in_tx(tx, &entries, &kept).await? == kept.len() {
+        return Ok(());
+    }
+    // Somebody committed the same key after we had looked for its answer, and before we got its lock.
+    Err(Problem::unavailable("a request with this Idempotency-Key was done meanwhile; repeat it").worth_another_try())
+}
+
+/// How often a transaction was tried again that lost a race.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Whether to try again; waits a little before it says so.
+    async fn again<R>(&mut self, outcome: &Result<R, Problem>) -> bool {
+        let lost = outcome.as_ref().is_err_and(Problem::is_transient);
+        if !lost || self.0 == RETRIES {
+            return false;
+        }
+        self.0 += 1;
+        let pause = rand::rng().random_range(1..=8u64) << self.0;
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        true
+    }
+}
+
+/// Goes on when the client hangs up.
+pub async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|panic| Err(Problem::internal(panic)))
 }
 
 const REPLAYED: axum::http::HeaderName = axum::http::HeaderName::from_static("idempotency-replayed");
@@ -200,4 +366,23 @@ const REPLAYED: axum::http::HeaderName = axum::http::HeaderName::from_static("id
 fn lock_number(caller: Uuid, key: &str) -> i64 {
     let digest = Sha256::new().chain_update(caller.as_bytes()).chain_update(key).finalize();
     i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_is_the_thing_and_not_what_is_done_to_it() {
+        let subject = |route: &str, path: &str, id: Option<&str>| {
+            let (route, path) = (route.to_owned(), path.to_owned());
+            let call = Call { method: Method::POST, route, path, address: None };
+            call.address_of(id)
+        };
+        assert_eq!(subject("/v1/orders/{id}/cancel", "/v1/orders/1001/cancel", Some("0193")), "/v1/orders/0193");
+        assert_eq!(subject("/v1/products/{sku}", "/v1/products/A%2F1", None), "/v1/products/A%2F1");
+        let (route, path) = ("/v1/stock/{sku}/levels/{warehouse}", "/v1/stock/A/levels/B");
+        assert_eq!(subject(route, path, Some("x")), path);
+        assert_eq!(subject("/v1/sourcing", "/v1/sourcing", None), "/v1/sourcing");
+    }
 }

@@ -6,56 +6,55 @@ use uuid::Uuid;
 
 use crate::platform::reply::Reply;
 
-/// False when another transaction holds the lock.
-pub(super) async fn try_lock(conn: &mut PgConnection, number: i64) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#, number).fetch_one(conn).await
+/// A caller's key, and the advisory lock that stands for it.
+pub(super) struct Key<'a> {
+    pub caller: Uuid,
+    pub key: &'a str,
+    pub lock: i64,
 }
 
-/// The fingerprint of the request that used the key, and its answer.
-pub(super) async fn find(conn: &mut PgConnection, caller: Uuid, key: &str) -> sqlx::Result<Option<(Vec<u8>, Reply)>> {
-    let row = sqlx::query!(
-        "SELECT fingerprint, status, headers, body FROM platform.idempotency WHERE caller = $1 AND key = $2",
-        caller,
-        key
-    )
-    .fetch_optional(conn)
-    .await?;
-    row.map(|row| {
-        let headers: Vec<(String, String)> =
-            serde_json::from_value(row.headers).map_err(|e| sqlx::Error::Decode(e.into()))?;
-        let headers = headers.into_iter().filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)));
-        let status = u16::try_from(row.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
-        let status = status.ok_or_else(|| sqlx::Error::Decode("a stored status is out of range".into()))?;
-        Ok((row.fingerprint, Reply { status, headers: headers.collect(), body: row.body.into() }))
-    })
-    .transpose()
+/// How it stands with a key.
+pub(super) enum Claimed {
+    /// It is this transaction's now
+    Free,
+    /// Another transaction has it
+    Elsewhere,
+    /// The fingerprint of the request that used it, and its answer
+    Answered(Vec<u8>, Reply),
 }
 
-/// False when the key has an answer already.
-pub(super) async fn store(
-    conn: &mut PgConnection,
-    caller: Uuid,
-    key: &str,
-    fingerprint: &[u8],
-    reply: &Reply,
-) -> sqlx::Result<bool> {
-    let headers: Vec<(&str, &str)> =
-        reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let headers = serde_json::to_value(headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
-    let status = i16::try_from(reply.status.as_u16()).expect("statuses are below 1000");
-    let done = sqlx::query!(
-        "INSERT INTO platform.idempotency (caller, key, fingerprint, status, headers, body)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        caller,
-        key,
-        fingerprint,
-        status,
-        headers,
-        &reply.body[..]
+/// Takes these keys until the transaction ends, and looks for answers under them. An answer that is committed between
+/// the look and the lock is missed here; whoever stores another under the key finds it then.
+pub(super) async fn claim(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec<Claimed>> {
+    let callers: Vec<Uuid> = keys.iter().map(|key| key.caller).collect();
+    let names: Vec<&str> = keys.iter().map(|key| key.key).collect();
+    let locks: Vec<i64> = keys.iter().map(|key| key.lock).collect();
+    let rows = sqlx::query!(
+        r#"SELECT pg_try_advisory_xact_lock(k.lock) AS "locked!", i.fingerprint AS "fingerprint?", i.status AS "status?",
+                  i.headers AS "headers?", i.body AS "body?"
+           FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS k (caller, key, lock, n)
+           LEFT JOIN platform.idempotency i ON i.caller = k.caller AND i.key = k.key ORDER BY k.n"#,
+        &callers,
+        &names as &[&str],
+        &locks
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let claimed = rows.into_iter().map(|row| {
+        if let (Some(fingerprint), Some(status), Some(headers)) = (row.fingerprint, row.status, row.headers) {
+            return Ok(Claimed::Answered(fingerprint, reply(status, headers, row.body.unwrap_or_default())?));
+        }
+        Ok(if row.locked { Claimed::Free } else { Claimed::Elsewhere })
+    });
+    claimed.collect()
+}
+
+fn reply(status: i16, headers: serde_json::Value, body: Vec<u8>) -> sqlx::Result<Reply> {
+    let headers: Vec<(String, String)> = serde_json::from_value(headers).map_err(|e| sqlx::Error::Decode(e.into()))?;
+    let headers = headers.into_iter().filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)));
+    let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok());
+    let status = status.ok_or_else(|| sqlx::Error::Decode("a stored status is out of range".into()))?;
+    Ok(Reply::new(status, headers.collect(), body.into()))
 }
 
 /// Forgets up to `limit` records older than `hours`; returns how many.

@@ -1,42 +1,75 @@
 //! The connection pool and the schema's migrations.
 
+pub mod backup;
+mod health;
 pub mod private;
+mod role;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, SqlSafeStr, Transaction};
+
+use health::Health;
+pub use role::Application;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Cheap to clone: every request carries a few of them.
 #[derive(Clone)]
-pub struct Db {
+pub struct Db(Arc<Inner>);
+
+struct Inner {
     /// For transactions that change something: they may wait for each other.
     writes: PgPool,
     /// For the rest, so that a crowd at one product keeps nobody from reading another.
     reads: PgPool,
+    health: Health,
+    /// As the pools connect to read.
+    options: PgConnectOptions,
+    /// Who the tables belong to; not who works with them (see [`Db::for_application`]).
+    owner: PgConnectOptions,
 }
 
 impl Db {
-    /// A pool that connects when first used. Every session carries limits, so that nothing of ours
-    /// can hold locks for ever.
-    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
-        let options = options.application_name("stockhold").options([
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "3s"),
-            ("idle_in_transaction_session_timeout", "60s"),
-        ]);
-        let pool = |size| {
+    /// Pools that connect when first used, as the owner of the tables.
+    pub fn new(owner: PgConnectOptions, max_connections: u32) -> Self {
+        Self::connecting_as(&Application::Owner, owner, max_connections)
+    }
+
+    /// The same as the application, whose role is there already ([`Self::for_application`] sees to that).
+    pub fn connecting_as(application: &Application, owner: PgConnectOptions, max_connections: u32) -> Self {
+        let options = limited(application.connect_as(owner.clone()));
+        let pool = |size, options: &PgConnectOptions| {
             let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
             pool.connect_lazy_with(options.clone())
         };
         let reads = (max_connections / 4).max(1);
-        Self { writes: pool((max_connections - reads).max(1)), reads: pool(reads) }
+        // Statements that write find their rows by keys: one plan does for all, and it takes less time than to plan anew
+        // for each. Lists have filters that may be absent, and are better planned for those that are there.
+        let planned_once = options.clone().options([("plan_cache_mode", "force_generic_plan")]);
+        let writes = pool((max_connections - reads).max(1), &planned_once);
+        let reads = pool(reads, &options);
+        Self(Arc::new(Inner { writes, reads, health: Health::new(options.clone()), options, owner }))
+    }
+
+    /// Pools for the application, once the schema is up to date: of its own role, where the database lets us make it.
+    pub async fn for_application(&self, wanted: Application, max_connections: u32) -> sqlx::Result<Self> {
+        let mut owner = self.owner_conn().await?;
+        let application = role::establish(&mut owner, wanted).await?;
+        owner.close().await?;
+        Ok(Self::connecting_as(&application, self.0.owner.clone(), max_connections))
+    }
+
+    /// A connection of the owner, for what the application may not do.
+    pub async fn owner_conn(&self) -> sqlx::Result<PgConnection> {
+        limited(self.0.owner.clone()).connect().await
     }
 
     /// Waits until the database answers, up to `patience`.
@@ -54,30 +87,59 @@ impl Db {
 
     /// Brings the schema up to date. Several servers may do so at once: an advisory lock lets one at a time.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATIONS.run(&self.writes).await
+        MIGRATIONS.run(&self.0.writes).await
+    }
+
+    /// The settings, as our sessions have them, with which Postgres may lose what it has acknowledged.
+    pub async fn unsafe_settings(&self) -> sqlx::Result<Vec<String>> {
+        let sql = "SELECT name FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
+                   WHERE current_setting(name) = 'off' ORDER BY name";
+        sqlx::query_scalar(sql).fetch_all(&mut *self.conn().await?).await
     }
 
     /// A connection to read with.
     pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        self.reads.acquire().await
+        self.acquire(&self.0.reads).await
+    }
+
+    /// Nobody waits for a connection to a database that is known to be away.
+    async fn acquire(&self, pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
+        let pool = pool.clone();
+        tokio::select! {
+            biased;
+            away = self.0.health.until_away() => Err(away),
+            conn = undisturbed(async move { pool.acquire().await }) => conn,
+        }
     }
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.writes.begin().await
+        begin_on(self.acquire(&self.0.writes).await?, None).await
     }
 
+    /// Whether the database answers. While it does not, whoever wants a connection is told so at once; somebody
+    /// has to ask again, then, to see it come back.
     pub async fn ping(&self) -> sqlx::Result<()> {
-        use sqlx::Connection;
-        self.conn().await?.ping().await
+        if self.0.reads.is_closed() {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        self.0.health.look().await
     }
 
     /// A transaction in which every statement sees the same moment, and nothing can be written.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.reads.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        begin_on(self.acquire(&self.0.reads).await?, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
     }
 
-    /// The same with time to read all there is.
+    /// A connection beside the pools, inside a transaction in which every statement sees the same moment: for who reads as
+    /// slowly as a client takes it. It ends with the connection.
+    pub async fn snapshot_apart(&self) -> sqlx::Result<PgConnection> {
+        let mut conn = self.0.options.connect().await?;
+        sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut conn).await?;
+        Ok(conn)
+    }
+
+    /// A snapshot with time to read all there is.
     pub async fn long_snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         let mut tx = self.snapshot().await?;
         sqlx::query("SET LOCAL statement_timeout = '10min'").execute(&mut *tx).await?;
@@ -85,14 +147,44 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        self.writes.close().await;
-        self.reads.close().await;
+        self.0.writes.close().await;
+        self.0.reads.close().await;
+        self.0.health.close().await;
     }
 
     /// Connections open, and how many of them are idle.
     pub fn connections(&self) -> (u32, usize) {
-        (self.writes.size() + self.reads.size(), self.writes.num_idle() + self.reads.num_idle())
+        (self.0.writes.size() + self.0.reads.size(), self.0.writes.num_idle() + self.0.reads.num_idle())
     }
+}
+
+async fn begin_on(
+    conn: PoolConnection<Postgres>,
+    statement: Option<&'static str>,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    undisturbed(Transaction::begin(conn, statement.map(SqlSafeStr::into_sql_str))).await
+}
+
+/// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
+/// waiting for it.
+///
+/// A client that hangs up drops what it reads at any point. Up to sqlx 0.9.0, dropping `BEGIN` half-way gives the
+/// connection back to the pool inside the transaction (transact-rs/sqlx#4393), and whoever gets it next works
+/// there, for nothing; dropping `acquire` half-way loses the connection, and Postgres has to start another.
+/// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back.
+async fn undisturbed<T: Send + 'static>(
+    work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
+) -> sqlx::Result<T> {
+    tokio::spawn(work).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
+/// Every session carries limits, so that nothing of ours can hold locks for ever.
+fn limited(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("stockhold").options([
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "3s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ])
 }
 
 /// A wrong password or database name does not get better by waiting.

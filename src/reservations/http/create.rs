@@ -2,32 +2,61 @@
 
 use axum::extract::State;
 
-use crate::platform::command::Command;
+use crate::access::Limits;
+use crate::platform::command::{Command, Together};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
-use crate::reservations::{NewReservation, Reservation, Reservations};
+use crate::reservations::{Error, NewReservation, Reservation, Reservations};
+
+use super::SHAPE;
 
 /// Reserve stock
 ///
 /// Holds all lines or none (with `allow_partial`, what there is). Which warehouses serve is decided by the
 /// channel's sourcing rules; one line may be served by several. When stock is short, `shortages` names each short
 /// product, what is available, when the next hold expires, and what is in stock instead.
-#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", request_body = NewReservation, responses(
+#[utoipa::path(post, path = "/v1/reservations", tag = "reservations",
+    security(("key" = ["reservations:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    request_body = NewReservation, responses(
     (status = 201, description = "Held", body = Reservation),
     (status = 409, description = "Not enough stock (`insufficient-stock`), the replaced reservation was committed (`reservation-ended`), or the owner has too many (`too-many-holds`)", body = ProblemDocument),
 ))]
 pub(super) async fn create_reservation(
     State(reservations): State<Reservations>,
-    command: Command<Json<NewReservation>>,
+    State(queue): State<Queue>,
+    limits: Limits,
+    mut command: Command<Json<NewReservation>>,
 ) -> Result<Reply, Problem> {
-    let run = command.run(reservations, |tx, reservations, command| {
+    command.body.0.keep_within(&limits)?;
+    if command.body.0.replace.is_none() {
+        let lane = command.body.0.first_sku().map(str::to_owned);
+        return queue.run(&lane, command, limits).await;
+    }
+    // One that is replaced may be sold meanwhile, and then the whole transaction is in vain.
+    let run = command.run((reservations, limits), |tx, (reservations, limits), command| {
         Box::pin(async move {
-            let request = std::slice::from_ref(&command.body.0);
-            let mut outcomes = reservations.create_in_tx(tx, request).await?;
-            let reservation = outcomes.pop().expect("one was asked for")?;
-            Ok(Reply::created(format!("/v1/reservations/{}", reservation.id), &reservation))
+            let mut outcomes = reservations.create_in_tx(tx, &[(&command.body.0, limits)]).await?;
+            reply(outcomes.pop().expect("one was asked for"))
         })
     });
     run.await
+}
+
+pub(super) type Queue = Together<Json<NewReservation>, Limits>;
+
+pub(super) fn queue(reservations: Reservations) -> Queue {
+    Queue::new("reserve", SHAPE, move |tx, members| {
+        let reservations = reservations.clone();
+        Box::pin(async move {
+            let requests: Vec<_> = members.iter().map(|member| (&member.command.body.0, &member.context)).collect();
+            let outcomes = reservations.create_in_tx(tx, &requests).await?;
+            Ok(outcomes.into_iter().map(reply).collect())
+        })
+    })
+}
+
+fn reply(outcome: Result<Reservation, Error>) -> Result<Reply, Problem> {
+    let reservation = outcome?;
+    Ok(Reply::created(format!("/v1/reservations/{}", reservation.id), &reservation))
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::access::Limits;
 use crate::platform::batch::{Batch, BatchAnswer};
 use crate::platform::command::Command;
 use crate::platform::problem::Problem;
@@ -13,16 +14,21 @@ type ReservationBatch = Batch<NewReservation>;
 /// Reserve stock many times
 ///
 /// Up to 1,000 reservations, each on its own, in order: one that cannot be met does not fail its neighbours.
-#[utoipa::path(post, path = "/v1/reservations/batch", tag = "reservations", request_body = ReservationBatch,
+#[utoipa::path(post, path = "/v1/reservations/batch", tag = "reservations",
+    security(("key" = ["reservations:write"])), extensions(("x-limitable-by" = json!(["warehouse", "channel"]))),
+    request_body = ReservationBatch,
     responses((status = 200, description = "What became of each, in order", body = BatchAnswer)))]
 pub(super) async fn create_reservations_batch(
     State(reservations): State<Reservations>,
-    command: Command<ReservationBatch>,
+    limits: Limits,
+    mut command: Command<ReservationBatch>,
 ) -> Result<Reply, Problem> {
-    let run = command.run(reservations, |tx, reservations, command| {
+    command.body.refuse(|reservation| reservation.keep_within(&limits));
+    let run = command.run((reservations, limits), |tx, (reservations, limits), command| {
         Box::pin(async move {
-            let outcomes = reservations.create_in_tx(tx, command.body.valid()).await?;
-            Ok(Reply::ok(&command.body.answer(outcomes)?))
+            let requests: Vec<_> = command.body.valid().iter().map(|request| (request, limits)).collect();
+            let outcomes = reservations.create_in_tx(tx, &requests).await?;
+            Ok(command.body.answer(outcomes)?.reply())
         })
     });
     run.await

@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::Limits;
 use crate::platform::extract::Query;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Problem;
@@ -32,13 +33,16 @@ pub(super) struct ListTransfers {
 /// List transfers
 ///
 /// With their lines, the newest first.
-#[utoipa::path(get, path = "/v1/transfers", tag = "transfers", params(ListTransfers),
+#[utoipa::path(get, path = "/v1/transfers", tag = "transfers",
+    security(("key" = ["warehouse_ops:read"])), extensions(("x-limitable-by" = json!(["warehouse"]))),
+    params(ListTransfers),
     responses((status = 200, description = "A page of transfers", body = Page<Transfer>)))]
 pub(super) async fn list_transfers(
     State(transfers): State<Transfers>,
+    limits: Limits,
     Query(query): Query<ListTransfers>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let ListTransfers { status, from, to, .. } = query;
-    Ok(Reply::ok(&transfers.list(&Filter { status, from, to }, page).await?))
+    Ok(Reply::ok(&transfers.list(&Filter { status, from, to, touching: limits.warehouses.among(None)? }, page).await?))
 }

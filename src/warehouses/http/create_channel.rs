@@ -9,7 +9,9 @@ use crate::platform::reply::Reply;
 use crate::warehouses::{Channel, NewChannel, Warehouses};
 
 /// Create a channel
-#[utoipa::path(post, path = "/v1/channels", tag = "channels", request_body = NewChannel, responses(
+#[utoipa::path(post, path = "/v1/channels", tag = "channels",
+    security(("key" = ["admin:write"])),
+    request_body = NewChannel, responses(
     (status = 201, description = "Created", body = Channel),
     (status = 409, description = "The code is taken (`already-exists`)", body = ProblemDocument),
 ))]

@@ -9,7 +9,9 @@ use crate::platform::reply::Reply;
 use crate::warehouses::{NewWarehouse, Warehouse, Warehouses};
 
 /// Create a warehouse
-#[utoipa::path(post, path = "/v1/warehouses", tag = "warehouses", request_body = NewWarehouse, responses(
+#[utoipa::path(post, path = "/v1/warehouses", tag = "warehouses",
+    security(("key" = ["admin:write"])),
+    request_body = NewWarehouse, responses(
     (status = 201, description = "Created", body = Warehouse),
     (status = 409, description = "The code is taken (`already-exists`)", body = ProblemDocument),
 ))]

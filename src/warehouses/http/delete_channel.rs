@@ -11,7 +11,9 @@ use crate::warehouses::Warehouses;
 /// Delete a channel
 ///
 /// Reservations and orders made through it stay as they are.
-#[utoipa::path(delete, path = "/v1/channels/{code}", tag = "channels", params(("code" = String, Path, example = "web")), responses(
+#[utoipa::path(delete, path = "/v1/channels/{code}", tag = "channels",
+    security(("key" = ["admin:write"])),
+    params(("code" = String, Path, example = "web")), responses(
     (status = 204, description = "Deleted"),
     (status = 404, description = "No such channel", body = ProblemDocument),
 ))]
@@ -23,7 +25,7 @@ pub(super) async fn delete_channel(
     let run = command.run((warehouses, code), |tx, (warehouses, code), command| {
         Box::pin(async move {
             let current = warehouses.lock_channel_in_tx(tx, code).await?;
-            command.check_match(&current)?;
+            command.on(&current)?;
             warehouses.delete_channel_in_tx(tx, code).await?;
             Ok(Reply::no_content())
         })

@@ -13,7 +13,9 @@ use crate::warehouses::{Occupancy, Warehouses};
 /// Delete a warehouse
 ///
 /// Only one that holds no stock, expects none, and serves no channel. The ledger keeps naming it.
-#[utoipa::path(delete, path = "/v1/warehouses/{code}", tag = "warehouses", params(("code" = String, Path, example = "LONDON")), responses(
+#[utoipa::path(delete, path = "/v1/warehouses/{code}", tag = "warehouses",
+    security(("key" = ["admin:write"])),
+    params(("code" = String, Path, example = "LONDON")), responses(
     (status = 204, description = "Deleted"),
     (status = 404, description = "No such warehouse", body = ProblemDocument),
     (status = 409, description = "It holds stock or serves a channel (`in-use`)", body = ProblemDocument),
@@ -26,7 +28,7 @@ pub(super) async fn delete_warehouse(
     let run = command.run((state, code), |tx, ((warehouses, occupancy), code), command| {
         Box::pin(async move {
             let current = warehouses.lock_in_tx(tx, code).await?;
-            command.check_match(&current)?;
+            command.on(&current)?;
             warehouses.delete_in_tx(tx, code, occupancy.as_ref()).await?;
             Ok(Reply::no_content())
         })

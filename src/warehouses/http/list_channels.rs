@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::Limits;
 use crate::platform::extract::Query;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Problem;
@@ -25,12 +26,15 @@ pub(super) struct ListChannels {
 /// List channels
 ///
 /// In the order of their codes.
-#[utoipa::path(get, path = "/v1/channels", tag = "channels", params(ListChannels),
+#[utoipa::path(get, path = "/v1/channels", tag = "channels",
+    security(("key" = ["stock:read"])), extensions(("x-limitable-by" = json!(["channel"]))),
+    params(ListChannels),
     responses((status = 200, description = "A page of channels", body = Page<Channel>)))]
 pub(super) async fn list_channels(
     State(warehouses): State<Warehouses>,
+    limits: Limits,
     Query(query): Query<ListChannels>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
-    Ok(Reply::ok(&warehouses.list_channels(page, query.active).await?))
+    Ok(Reply::ok(&warehouses.list_channels(page, query.active, limits.channels.among(None)?).await?))
 }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::Limits;
 use crate::platform::extract::Query;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Problem;
@@ -25,12 +26,15 @@ pub(super) struct ListWarehouses {
 /// List warehouses
 ///
 /// In the order of their codes.
-#[utoipa::path(get, path = "/v1/warehouses", tag = "warehouses", params(ListWarehouses),
+#[utoipa::path(get, path = "/v1/warehouses", tag = "warehouses",
+    security(("key" = ["stock:read"])), extensions(("x-limitable-by" = json!(["warehouse"]))),
+    params(ListWarehouses),
     responses((status = 200, description = "A page of warehouses", body = Page<Warehouse>)))]
 pub(super) async fn list_warehouses(
     State(warehouses): State<Warehouses>,
+    limits: Limits,
     Query(query): Query<ListWarehouses>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
-    Ok(Reply::ok(&warehouses.list(page, query.active).await?))
+    Ok(Reply::ok(&warehouses.list(page, query.active, limits.warehouses.among(None)?).await?))
 }

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{NewChannel, NewWarehouse, Occupancy, Warehouses};
-use crate::platform::extract::Patch;
+use crate::platform::patch::Patch;
 
 type WarehousePatch = Patch<NewWarehouse>;
 type ChannelPatch = Patch<NewChannel>;

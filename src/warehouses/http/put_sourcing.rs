@@ -11,7 +11,9 @@ use crate::warehouses::{Sourcing, Warehouses};
 /// Replace the default sourcing rules
 ///
 /// A rule decides only where those before it leave a tie. Reservations and orders use the same chain.
-#[utoipa::path(put, path = "/v1/sourcing", tag = "channels", request_body = Sourcing,
+#[utoipa::path(put, path = "/v1/sourcing", tag = "channels",
+    security(("key" = ["admin:write"])),
+    request_body = Sourcing,
     responses((status = 200, description = "The rules as they are now", body = Sourcing)))]
 pub(super) async fn put_sourcing(
     State(warehouses): State<Warehouses>,
@@ -19,7 +21,7 @@ pub(super) async fn put_sourcing(
 ) -> Result<Reply, Problem> {
     let run = command.run(warehouses, |tx, warehouses, command| {
         Box::pin(async move {
-            command.check_match(&warehouses.lock_rules_in_tx(tx).await?)?;
+            command.on(&warehouses.lock_rules_in_tx(tx).await?)?;
             warehouses.set_rules_in_tx(tx, &command.body.0).await?;
             Ok(Reply::resource(&command.body.0))
         })

@@ -12,7 +12,9 @@ use crate::warehouses::{Channel, Warehouses};
 /// Change a channel
 ///
 /// A JSON merge patch (RFC 7396). The code itself cannot be changed.
-#[utoipa::path(patch, path = "/v1/channels/{code}", tag = "channels", params(("code" = String, Path, example = "web")),
+#[utoipa::path(patch, path = "/v1/channels/{code}", tag = "channels",
+    security(("key" = ["admin:write"])),
+    params(("code" = String, Path, example = "web")),
     request_body(content = ChannelPatch, content_type = "application/merge-patch+json", example = json!({"name": "Web shop UK"})), responses(
     (status = 200, description = "The channel as it is now", body = Channel),
     (status = 404, description = "No such channel", body = ProblemDocument),
@@ -25,7 +27,7 @@ pub(super) async fn update_channel(
     let run = command.run((warehouses, code), |tx, (warehouses, code), command| {
         Box::pin(async move {
             let current = warehouses.lock_channel_in_tx(tx, code).await?;
-            command.check_match(&current)?;
+            command.on(&current)?;
             let fields = command.body.apply(&command.schemas, &current.fields)?;
             Ok(Reply::resource(&warehouses.update_channel_in_tx(tx, code, &fields).await?))
         })

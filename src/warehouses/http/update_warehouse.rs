@@ -12,7 +12,9 @@ use crate::warehouses::{Warehouse, Warehouses};
 /// Change a warehouse
 ///
 /// A JSON merge patch (RFC 7396). The code itself cannot be changed.
-#[utoipa::path(patch, path = "/v1/warehouses/{code}", tag = "warehouses", params(("code" = String, Path, example = "LONDON")),
+#[utoipa::path(patch, path = "/v1/warehouses/{code}", tag = "warehouses",
+    security(("key" = ["admin:write"])),
+    params(("code" = String, Path, example = "LONDON")),
     request_body(content = WarehousePatch, content_type = "application/merge-patch+json", example = json!({"name": "London docks 2"})), responses(
     (status = 200, description = "The warehouse as it is now", body = Warehouse),
     (status = 404, description = "No such warehouse", body = ProblemDocument),
@@ -25,7 +27,7 @@ pub(super) async fn update_warehouse(
     let run = command.run((warehouses, code), |tx, (warehouses, code), command| {
         Box::pin(async move {
             let current = warehouses.lock_in_tx(tx, code).await?;
-            command.check_match(&current)?;
+            command.on(&current)?;
             let fields = command.body.apply(&command.schemas, &current.fields)?;
             Ok(Reply::resource(&warehouses.update_in_tx(tx, code, &fields).await?))
         })

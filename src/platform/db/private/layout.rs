@@ -61,7 +61,7 @@ impl Layout {
         }
         let root = fs::canonicalize(data_dir).map_err(refused)?;
         Ok(Layout {
-            cluster: root.join("postgres"),
+            cluster: cluster(&root),
             partial: root.join("postgres.partial"),
             password: root.join("postgres-password"),
             conf: root.join("stockhold.conf"),
@@ -115,6 +115,10 @@ impl Layout {
         }
         Err(PrivateError::SocketDir { limit: SOCKET_PATH_LIMIT, tried: tried.join("; ") })
     }
+}
+
+pub(super) fn cluster(root: &Path) -> PathBuf {
+    root.join("postgres")
 }
 
 pub(super) fn socket_path(dir: &Path) -> PathBuf {

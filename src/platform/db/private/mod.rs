@@ -25,10 +25,10 @@ mod packages;
 mod process;
 mod supervise;
 mod tune;
-mod unpack;
+pub(crate) mod unpack;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ pub struct Connection {
 impl Connection {
     /// The way to a Postgres that another process started in this data directory; `None` when no socket
     /// of one is there.
-    pub fn to_running(data_dir: &std::path::Path) -> Result<Option<Connection>, PrivateError> {
+    pub fn to_running(data_dir: &Path) -> Result<Option<Connection>, PrivateError> {
         if !data_dir.exists() {
             return Ok(None);
         }
@@ -162,6 +162,11 @@ impl PrivatePostgres {
             .doing("start a thread for", "postgres")?;
         let connection = outcome.await.map_err(|_| PrivateError::Stopped)??;
         Ok(PrivatePostgres { shared, connection })
+    }
+
+    /// Has one ever been made in this data directory?
+    pub fn exists(data_dir: &Path) -> bool {
+        layout::cluster(data_dir).exists()
     }
 
     pub fn connection(&self) -> Connection {

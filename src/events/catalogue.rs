@@ -1,0 +1,98 @@
+//! Every type of event there is. Version 1 of each: members are only ever added to its data.
+
+/// A type of event.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub r#type: &'static str,
+    /// What happened, in a line
+    pub summary: &'static str,
+    /// How its subject begins
+    pub about: &'static str,
+}
+
+const fn kind(r#type: &'static str, about: &'static str, summary: &'static str) -> Kind {
+    Kind { r#type, summary, about }
+}
+
+/// By their types.
+pub const CATALOGUE: &[Kind] = &[
+    kind("channel.created", "channels/", "A place that sells was set up"),
+    kind("channel.deleted", "channels/", "A place that sells is gone"),
+    kind("channel.updated", "channels/", "A place that sells was changed: what it can promise may be another"),
+    kind("feed.discrepancy", "products/", "What a system reported of stock disagrees with the books"),
+    kind("instance.restored", "instance", "A backup was restored: what came after it was taken is lost"),
+    kind("order.backorder_allocated", "orders/", "A line that waited for stock has some"),
+    kind("order.cancelled", "orders/", "An order was cancelled, and its stock is free again"),
+    kind("order.completed", "orders/", "Nothing of an order is open any more, and all that was shipped has arrived"),
+    kind("order.placed", "orders/", "An order was placed"),
+    kind("product.created", "products/", "A product is new"),
+    kind("product.deleted", "products/", "A product is gone"),
+    kind("product.updated", "products/", "A product was changed"),
+    kind("reservation.committed", "reservations/", "A reservation became an order"),
+    kind("reservation.created", "reservations/", "Stock is held"),
+    kind("reservation.expired", "reservations/", "A reservation's time ran out, and its stock is free again"),
+    kind("reservation.extended", "reservations/", "A reservation holds for longer"),
+    kind("reservation.released", "reservations/", "A reservation was given up, and its stock is free again"),
+    kind("return.received", "orders/", "Goods came back"),
+    kind("shipment.created", "orders/", "A shipment of an order was made"),
+    kind("shipment.delivered", "orders/", "A shipment arrived"),
+    kind("shipment.shipped", "orders/", "A shipment left the warehouse"),
+    kind("stock.level_changed", "products/", "The stock of a product in a warehouse changed"),
+    kind("stock.low", "products/", "The stock of a product in a warehouse fell to its reorder point"),
+    kind("stock.state_changed", "products/", "A product went in stock, low, out of stock, or the like"),
+    kind("transfer.received", "transfers/", "Goods of a transfer arrived, or are known to be lost"),
+    kind("transfer.shipped", "transfers/", "Goods of a transfer left"),
+    kind("warehouse.created", "warehouses/", "A place that holds stock was set up"),
+    kind("warehouse.deleted", "warehouses/", "A place that holds stock is gone"),
+    kind(
+        "warehouse.updated",
+        "warehouses/",
+        "A place that holds stock was changed: what can be promised may be another",
+    ),
+    kind("webhook.disabled", "webhooks/", "A webhook wanted no more messages, or took none for too long"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The texts in double quotes of the product's own code, its tests left out, that look like a type.
+    fn types_in_the_code() -> BTreeSet<String> {
+        let looks_like_one = |text: &&str| {
+            let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            text.split_once('.').is_some_and(|(thing, what)| is_word(thing) && is_word(what))
+        };
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+        let files = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
+        let of_the_product = |path: &std::path::Path| {
+            let path = path.strip_prefix(root).unwrap();
+            path.extension().is_some_and(|it| it == "rs")
+                && !["cli", "platform", "fuzzing.rs"].iter().any(|other| path.starts_with(other)) // they publish nothing
+                && !path.ends_with("events/catalogue.rs")
+        };
+        let mut found = BTreeSet::new();
+        for file in files.filter(|entry| of_the_product(entry.path())) {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains("#["));
+            found.extend(
+                lines.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(looks_like_one).map(str::to_owned),
+            );
+        }
+        found.remove("webhook.test"); // sent to one webhook, and never in the feed
+        found
+    }
+
+    #[test]
+    fn the_catalogue_is_what_the_code_publishes() {
+        let listed: BTreeSet<String> = CATALOGUE.iter().map(|kind| kind.r#type.to_owned()).collect();
+        assert_eq!(types_in_the_code(), listed);
+    }
+
+    #[test]
+    fn the_catalogue_is_sorted() {
+        assert!(CATALOGUE.is_sorted_by(|a, b| a.r#type < b.r#type));
+    }
+}

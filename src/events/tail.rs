@@ -1,0 +1,193 @@
+//! The end of the feed, read once per process for all who follow it live.
+//!
+//! A worker looks for news every [`PAUSE`] while anybody follows, and hands each burst of them to all: the text of its
+//! events is written once and shared. Who falls behind by more than [`BURSTS`] loses its place, and has to begin again
+//! where it was; nothing is kept for it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
+
+use super::{Cursor, Events, Filter, PublishedEvent, WINDOW, repo};
+
+/// Between two looks.
+pub const PAUSE: Duration = Duration::from_millis(40);
+
+/// What a slow reader may be behind, in bursts.
+const BURSTS: usize = 64;
+
+/// While nobody follows, the horizon is looked at this often, so that it is known when something holds the feed back.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// From here on, what holds the feed back is told to the operator, and again after a while.
+const ALARM: Duration = Duration::from_secs(3);
+const REMIND: Duration = Duration::from_secs(60);
+
+pub struct Tail {
+    bursts: broadcast::Sender<Arc<Burst>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How far was read; `None` when nobody followed the last time
+    position: Option<i64>,
+    watched: Option<Instant>,
+    alarmed: Option<Instant>,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { bursts: broadcast::Sender::new(BURSTS), state: Mutex::default() }
+    }
+}
+
+/// Events that became final together.
+pub struct Burst {
+    /// They come after this position,
+    pub from: i64,
+    /// and with them all is known up to this one
+    pub to: i64,
+    events: Vec<(PublishedEvent, Range<usize>)>,
+    /// As Server-Sent Events
+    text: Bytes,
+}
+
+impl Burst {
+    fn new(from: i64, to: i64, feed: i64, events: Vec<PublishedEvent>) -> Self {
+        let mut text = Vec::new();
+        let mut shown = Vec::with_capacity(events.len());
+        for event in events {
+            let begin = text.len();
+            show(&event, feed, &mut text);
+            shown.push((event, begin..text.len()));
+        }
+        Self { from, to, events: shown, text: text.into() }
+    }
+
+    /// The text of what a filter wants of it, after a position.
+    pub fn wanted(&self, filter: &Filter, after: i64) -> Bytes {
+        if filter.is_open() && after <= self.from {
+            return self.text.clone();
+        }
+        let wanted = self.events.iter().filter(|(event, _)| event.position > after && filter.wants(event));
+        let parts: Vec<&[u8]> = wanted.map(|(_, range)| &self.text[range.clone()]).collect();
+        parts.concat().into()
+    }
+}
+
+/// Tells who reads from the feed when to look again; see [`Events::news`].
+pub struct News(broadcast::Receiver<Arc<Burst>>);
+
+impl News {
+    /// Returns when there may be something after a position.
+    pub async fn after(&mut self, position: i64) {
+        // Who missed a burst looks as well.
+        while self.0.recv().await.is_ok_and(|burst| burst.to <= position) {}
+    }
+}
+
+/// An event as a Server-Sent Event (WHATWG HTML, 9.2): its id is the cursor after it.
+pub fn show(event: &PublishedEvent, feed: i64, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"id: ");
+    text.extend_from_slice(Cursor { feed, position: event.position }.encode().as_bytes());
+    text.extend_from_slice(b"\ndata: ");
+    serde_json::to_writer(&mut *text, event).expect("events are plain data, and memory takes all");
+    text.extend_from_slice(b"\n\n");
+}
+
+impl Events {
+    /// What comes from now on; whoever misses the end of what was before reads it from the feed.
+    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Burst>> {
+        self.tail.bursts.subscribe()
+    }
+
+    /// News from now on, for who reads from the feed and then waits for more.
+    pub fn news(&self) -> News {
+        News(self.listen())
+    }
+
+    /// One look for news, for the worker. Says whether there is more.
+    pub async fn follow(&self) -> sqlx::Result<bool> {
+        let mut state = self.tail.state.lock().await;
+        let is_followed = self.tail.bursts.receiver_count() > 0;
+        if !is_followed {
+            state.position = None;
+            if state.watched.is_some_and(|at| at.elapsed() < WATCH) {
+                return Ok(false);
+            }
+        }
+        state.watched = Some(Instant::now());
+        let horizon = self.position_now().await?;
+        self.watch_lag(&mut state).await?;
+        let begins = state.position.is_none();
+        let from = *state.position.get_or_insert(horizon);
+        if !is_followed {
+            state.position = None;
+            return Ok(false);
+        }
+        let feed = self.cursor_at(from).await?.feed;
+        if from >= horizon {
+            // Who came before the tail began may have missed what was just before that, and is to look.
+            if begins {
+                let _ = self.tail.bursts.send(Arc::new(Burst::new(from, from, feed, Vec::new())));
+            }
+            return Ok(false);
+        }
+        let mut conn = self.db.conn().await?;
+        let events = repo::read(&mut conn, from, horizon, WINDOW).await?;
+        let more = i64::try_from(events.len()).is_ok_and(|n| n == WINDOW);
+        let to = events.last().filter(|_| more).map_or(horizon, |last| last.position);
+        state.position = Some(to);
+        // Nobody may be left who listens.
+        let _ = self.tail.bursts.send(Arc::new(Burst::new(from, to, feed, events)));
+        Ok(more)
+    }
+
+    async fn watch_lag(&self, state: &mut State) -> sqlx::Result<()> {
+        let lag = self.horizon.lag().await;
+        metrics::gauge!("stockhold_feed_lag_seconds").set(lag.as_secs_f64());
+        if lag < ALARM {
+            state.alarmed = None;
+        } else if state.alarmed.is_none_or(|at| at.elapsed() >= REMIND) {
+            state.alarmed = Some(Instant::now());
+            let holders = repo::holders(&mut *self.db.conn().await?).await?.join("; ");
+            tracing::warn!(
+                seconds = lag.as_secs(),
+                %holders,
+                "the event feed waits for a transaction that does not end; nothing is lost. Commit it, or end it: SELECT \
+                 pg_terminate_backend(<process>)"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::events::FilterQuery;
+
+    #[test]
+    fn a_burst_gives_each_what_it_wants() {
+        let event = |position, r#type| PublishedEvent {
+            position,
+            ..PublishedEvent::for_test(r#type, "products/A", json!({"text": "two\nlines"}))
+        };
+        let burst = Burst::new(4, 9, 1, vec![event(5, "a"), event(7, "b")]);
+        let all = burst.wanted(&Filter::default(), 4);
+        let text = std::str::from_utf8(&all).unwrap();
+        assert_eq!(text.matches("\n\n").count(), 2, "an event ends with an empty line: {text}");
+        assert_eq!(text.matches("data: ").count(), 2, "and has one line of data");
+        let only = Filter::from(FilterQuery { r#type: Some("b".to_owned()), ..FilterQuery::default() });
+        assert!(text.ends_with(std::str::from_utf8(&burst.wanted(&only, 4)).unwrap()));
+        assert_eq!(burst.wanted(&Filter::default(), 5), burst.wanted(&only, 4), "what was read is not told again");
+        assert!(burst.wanted(&only, 7).is_empty());
+    }
+}

@@ -1,0 +1,469 @@
+//! Schema `orders`.
+
+pub mod check;
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::model::{
+    Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine,
+    from_text, to_text,
+};
+use super::{Draft, DraftLine};
+use crate::inventory::{Demand, Disposition};
+use crate::platform::clock::Timestamp;
+use crate::platform::money::Money;
+
+pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
+}
+
+struct OrderRow {
+    id: Uuid,
+    number: i64,
+    status: String,
+    payment_status: String,
+    fulfilment_status: String,
+    channel: Option<String>,
+    reference: Option<String>,
+    customer: Value,
+    shipping_address: Option<Value>,
+    note: Option<String>,
+    reservation_id: Option<Uuid>,
+    cancel_reason: Option<String>,
+    placed_at: Timestamp,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> sqlx::Result<T> {
+    serde_json::from_value(value).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<Value> {
+    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+impl TryFrom<OrderRow> for OrderHead {
+    type Error = sqlx::Error;
+
+    fn try_from(row: OrderRow) -> sqlx::Result<Self> {
+        Ok(OrderHead {
+            id: row.id,
+            number: row.number,
+            status: from_text(&row.status)?,
+            payment_status: from_text(&row.payment_status)?,
+            fulfilment_status: from_text(&row.fulfilment_status)?,
+            channel: row.channel,
+            reference: row.reference,
+            customer: from_json(row.customer)?,
+            shipping_address: row.shipping_address.map(from_json).transpose()?,
+            note: row.note,
+            reservation_id: row.reservation_id,
+            cancel_reason: row.cancel_reason,
+            placed_at: row.placed_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+pub(super) async fn buyers(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Customer>> {
+    let rows = sqlx::query!("SELECT id, customer FROM orders.orders WHERE id = ANY ($1)", ids).fetch_all(conn).await?;
+    rows.into_iter().map(|row| Ok((row.id, from_json(row.customer)?))).collect()
+}
+
+/// Writes the rows of new orders; returns them, in order.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    drafts: &[Draft<'_>],
+    now: Timestamp,
+) -> sqlx::Result<Vec<OrderHead>> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = drafts.iter().map(|draft| draft.order.order_id).collect();
+    let text = |of: fn(&Draft) -> Option<String>| drafts.iter().map(of).collect::<Vec<Option<String>>>();
+    let customers = drafts.iter().map(|draft| to_json(&draft.new.customer.clone().unwrap_or_default()));
+    let addresses = drafts.iter().map(|draft| draft.new.shipping_address.as_ref().map(to_json).transpose());
+    let reservations: Vec<Option<Uuid>> = drafts.iter().map(|draft| draft.new.reservation_id).collect();
+    let placed: Vec<Timestamp> = drafts.iter().map(|draft| draft.order.placed_at).collect();
+    let rows = sqlx::query_as!(
+        OrderRow,
+        r#"INSERT INTO orders.orders (id, status, channel, reference, customer, shipping_address, note, reservation_id,
+                                      placed_at, created_at, updated_at)
+           SELECT id, 'placed', channel, reference, customer, shipping_address, note, reservation_id, placed_at, $9, $9
+           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::uuid[], $8::timestamptz[])
+                WITH ORDINALITY
+                AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at, n) ORDER BY n
+           RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer,
+                     shipping_address, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                     created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
+        &ids,
+        &text(|draft| draft.channel.clone()) as &[Option<String>],
+        &text(|draft| draft.new.reference.clone()) as &[Option<String>],
+        &customers.collect::<sqlx::Result<Vec<Value>>>()?,
+        &addresses.collect::<sqlx::Result<Vec<Option<Value>>>>()? as &[Option<Value>],
+        &text(|draft| draft.new.note.clone()) as &[Option<String>],
+        &reservations as &[Option<Uuid>],
+        &placed as &[Timestamp],
+        now as Timestamp
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+/// Writes the lines of new orders, but for those of nothing; returns them, in order.
+pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) -> sqlx::Result<Vec<LineRecord>> {
+    let lines = drafts.iter().flat_map(|draft| {
+        let lines = draft.lines.iter().zip(&draft.order.wish.demands).filter(|(_, demand)| demand.quantity > 0);
+        lines.zip(1..).map(|((line, demand), n)| (draft.order.order_id, line, demand, n))
+    });
+    let lines: Vec<(Uuid, &DraftLine, &Demand, i32)> = lines.collect();
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let orders: Vec<Uuid> = lines.iter().map(|(order, ..)| *order).collect();
+    let ids: Vec<Uuid> = lines.iter().map(|(_, line, ..)| line.id).collect();
+    let skus: Vec<&str> = lines.iter().map(|(_, _, demand, _)| demand.sku.as_str()).collect();
+    let quantities: Vec<i64> = lines.iter().map(|(_, _, demand, _)| demand.quantity).collect();
+    let amounts: Vec<Option<i64>> = lines.iter().map(|(_, line, ..)| line.price.as_ref().map(|p| p.amount)).collect();
+    let currencies: Vec<Option<&str>> =
+        lines.iter().map(|(_, line, ..)| line.price.as_ref().map(|price| price.currency.as_str())).collect();
+    let numbers: Vec<i32> = lines.iter().map(|(.., n)| *n).collect();
+    sqlx::query!(
+        "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::int[])",
+        &orders,
+        &ids,
+        &skus as &[&str],
+        &quantities,
+        &amounts as &[Option<i64>],
+        &currencies as &[Option<&str>],
+        &numbers
+    )
+    .execute(conn)
+    .await?;
+    let records = lines.into_iter().map(|(order_id, line, demand, _)| LineRecord {
+        id: line.id,
+        order_id,
+        sku: demand.sku.clone(),
+        quantity: demand.quantity,
+        unit_price: line.price.clone(),
+        shipped: 0,
+        returned: 0,
+        cancelled: 0,
+    });
+    Ok(records.collect())
+}
+
+/// False when there is no such order.
+pub(super) async fn lock(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!("SELECT id FROM orders.orders WHERE id = $1 FOR UPDATE", id);
+    Ok(found.fetch_optional(conn).await?.is_some())
+}
+
+pub(super) async fn id_of_number(conn: &mut PgConnection, number: i64) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!("SELECT id FROM orders.orders WHERE number = $1", number).fetch_optional(conn).await
+}
+
+pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<OrderHead>> {
+    let row = sqlx::query_as!(
+        OrderRow,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+           FROM orders.orders WHERE id = $1"#,
+        id
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(OrderHead::try_from).transpose()
+}
+
+/// The newest first.
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<OrderHead>> {
+    if let Some(sku) = &filter.sku {
+        return list_with_product(conn, filter, sku, before, limit).await;
+    }
+    let rows = sqlx::query_as!(
+        OrderRow,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+           FROM orders.orders
+           WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
+             AND ($3::text[] IS NULL OR channel = ANY ($3)) AND ($4::text IS NULL OR reference = $4)
+             AND ($5::uuid IS NULL OR id < $5)
+           ORDER BY id DESC LIMIT $6"#,
+        filter.status.map(to_text),
+        filter.fulfilment_status.map(to_text),
+        filter.channels.as_deref(),
+        filter.reference,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+/// Those with a line of a product. A statement of its own: its plan begins with the lines.
+async fn list_with_product(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    sku: &str,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<OrderHead>> {
+    let rows = sqlx::query_as!(
+        OrderRow,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+           FROM orders.orders
+           WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
+             AND ($3::text[] IS NULL OR channel = ANY ($3)) AND ($4::text IS NULL OR reference = $4)
+             AND id IN (SELECT order_id FROM orders.lines WHERE sku = $5)
+             AND ($6::uuid IS NULL OR id < $6)
+           ORDER BY id DESC LIMIT $7"#,
+        filter.status.map(to_text),
+        filter.fulfilment_status.map(to_text),
+        filter.channels.as_deref(),
+        filter.reference,
+        sku,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<LineRecord>> {
+    let rows = sqlx::query!(
+        "SELECT id, order_id, sku, quantity, price_amount, price_currency, shipped, returned, cancelled
+         FROM orders.lines WHERE order_id = ANY ($1) ORDER BY order_id, line",
+        orders
+    )
+    .fetch_all(conn)
+    .await?;
+    let lines = rows.into_iter().map(|row| LineRecord {
+        id: row.id,
+        order_id: row.order_id,
+        sku: row.sku,
+        quantity: row.quantity,
+        unit_price: Money::from_columns(row.price_amount, row.price_currency),
+        shipped: row.shipped,
+        returned: row.returned,
+        cancelled: row.cancelled,
+    });
+    Ok(lines.collect())
+}
+
+/// In the order in which they were made.
+pub(super) async fn shipments_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Shipment>> {
+    let rows = sqlx::query!(
+        r#"SELECT s.id, s.order_id, s.warehouse, s.status, s.carrier, s.tracking_number,
+                  s.shipped_at AS "shipped_at: Timestamp", s.delivered_at AS "delivered_at: Timestamp",
+                  sl.order_line_id, sl.quantity, l.sku
+           FROM orders.shipments s
+           JOIN orders.shipment_lines sl ON sl.shipment_id = s.id JOIN orders.lines l ON l.id = sl.order_line_id
+           WHERE s.order_id = ANY ($1) ORDER BY s.id, l.line"#,
+        orders
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut shipments: Vec<Shipment> = Vec::new();
+    for row in rows {
+        if shipments.last().is_none_or(|shipment| shipment.id != row.id) {
+            shipments.push(Shipment {
+                id: row.id,
+                order_id: row.order_id,
+                warehouse: row.warehouse,
+                status: from_text(&row.status)?,
+                carrier: row.carrier,
+                tracking_number: row.tracking_number,
+                lines: Vec::new(),
+                shipped_at: row.shipped_at,
+                delivered_at: row.delivered_at,
+            });
+        }
+        let (order_line_id, sku, quantity) = (row.order_line_id, row.sku, row.quantity);
+        shipments.last_mut().expect("pushed above").lines.push(ShipmentLine { order_line_id, sku, quantity });
+    }
+    Ok(shipments)
+}
+
+/// In the order in which they were made.
+pub(super) async fn returns_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Return>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id, r.order_id, r.reason, r.received_at AS "received_at: Timestamp", rl.order_line_id, rl.quantity,
+                  rl.disposition, rl.warehouse, l.sku
+           FROM orders.returns r
+           JOIN orders.return_lines rl ON rl.return_id = r.id JOIN orders.lines l ON l.id = rl.order_line_id
+           WHERE r.order_id = ANY ($1) ORDER BY r.id, rl.line"#,
+        orders
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut returns: Vec<Return> = Vec::new();
+    for row in rows {
+        if returns.last().is_none_or(|r| r.id != row.id) {
+            let (id, order_id, reason, received_at) = (row.id, row.order_id, row.reason, row.received_at);
+            returns.push(Return { id, order_id, reason, received_at, lines: Vec::new() });
+        }
+        returns.last_mut().expect("pushed above").lines.push(ReturnLine {
+            order_line_id: row.order_line_id,
+            sku: row.sku,
+            quantity: row.quantity,
+            disposition: from_text::<Disposition>(&row.disposition)?,
+            warehouse: row.warehouse,
+        });
+    }
+    Ok(returns)
+}
+
+pub(super) async fn insert_shipment(conn: &mut PgConnection, shipment: &Shipment, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO orders.shipments (id, order_id, warehouse, status, carrier, tracking_number, created_at, shipped_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        shipment.id,
+        shipment.order_id,
+        shipment.warehouse,
+        to_text(shipment.status),
+        shipment.carrier,
+        shipment.tracking_number,
+        now as Timestamp,
+        shipment.shipped_at as Option<Timestamp>
+    )
+    .execute(&mut *conn)
+    .await?;
+    let lines: Vec<Uuid> = shipment.lines.iter().map(|line| line.order_line_id).collect();
+    let quantities: Vec<i64> = shipment.lines.iter().map(|line| line.quantity).collect();
+    sqlx::query!(
+        "INSERT INTO orders.shipment_lines (shipment_id, order_line_id, quantity)
+         SELECT $1, line, quantity FROM unnest($2::uuid[], $3::bigint[]) AS s (line, quantity)",
+        shipment.id,
+        &lines,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn add_shipped(conn: &mut PgConnection, shipped: &[(Uuid, i64)]) -> sqlx::Result<()> {
+    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = shipped.iter().copied().unzip();
+    sqlx::query!(
+        "UPDATE orders.lines l SET shipped = l.shipped + s.quantity
+         FROM unnest($1::uuid[], $2::bigint[]) AS s (line, quantity) WHERE l.id = s.line",
+        &lines,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn add_cancelled(conn: &mut PgConnection, cancelled: &[(Uuid, i64)]) -> sqlx::Result<()> {
+    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = cancelled.iter().copied().unzip();
+    sqlx::query!(
+        "UPDATE orders.lines l SET cancelled = l.cancelled + c.quantity
+         FROM unnest($1::uuid[], $2::bigint[]) AS c (line, quantity) WHERE l.id = c.line",
+        &lines,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_delivered(conn: &mut PgConnection, shipment: Uuid, at: Timestamp) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE orders.shipments SET status = 'delivered', delivered_at = $2 WHERE id = $1",
+        shipment,
+        at as Timestamp
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_return(conn: &mut PgConnection, r#return: &Return, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO orders.returns (id, order_id, reason, received_at, created_at) VALUES ($1, $2, $3, $4, $5)",
+        r#return.id,
+        r#return.order_id,
+        r#return.reason,
+        r#return.received_at as Timestamp,
+        now as Timestamp
+    )
+    .execute(&mut *conn)
+    .await?;
+    let lines: Vec<Uuid> = r#return.lines.iter().map(|line| line.order_line_id).collect();
+    let quantities: Vec<i64> = r#return.lines.iter().map(|line| line.quantity).collect();
+    let dispositions: Vec<&str> = r#return.lines.iter().map(|line| line.disposition.as_str()).collect();
+    let warehouses: Vec<&str> = r#return.lines.iter().map(|line| line.warehouse.as_str()).collect();
+    sqlx::query!(
+        "INSERT INTO orders.return_lines (return_id, order_line_id, quantity, disposition, warehouse, line)
+         SELECT $1, line, quantity, disposition, warehouse, n
+         FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY
+              AS r (line, quantity, disposition, warehouse, n)",
+        r#return.id,
+        &lines,
+        &quantities,
+        &dispositions as &[&str],
+        &warehouses as &[&str]
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Several lines of a return may name one order line.
+pub(super) async fn add_returned(conn: &mut PgConnection, lines: &[ReturnLine]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = lines.iter().map(|line| line.order_line_id).collect();
+    let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
+    sqlx::query!(
+        "UPDATE orders.lines l SET returned = l.returned + r.quantity
+         FROM (SELECT line, sum(quantity)::bigint AS quantity FROM unnest($1::uuid[], $2::bigint[]) AS r (line, quantity)
+               GROUP BY line) r
+         WHERE l.id = r.line",
+        &ids,
+        &quantities
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_status(
+    conn: &mut PgConnection,
+    id: Uuid,
+    status: OrderStatus,
+    fulfilment: FulfilmentStatus,
+    cancel_reason: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE orders.orders SET status = $2, fulfilment_status = $3, cancel_reason = coalesce($4, cancel_reason),
+                updated_at = clock_timestamp()
+         WHERE id = $1",
+        id,
+        to_text(status),
+        to_text(fulfilment),
+        cancel_reason
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

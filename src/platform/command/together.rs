@@ -1,0 +1,135 @@
+//! Commands of one kind that are carried out together: one transaction for all that wait for it.
+//!
+//! Each has the answer that it would have had alone, in the order of their arrival, and its own idempotency record and
+//! row in the audit trail. One that is refused leaves no trace and does not fail its neighbours. Where the transaction
+//! itself fails, each is tried again alone, so that no one suffers for another.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use futures::future::{BoxFuture, FutureExt};
+use sqlx::PgConnection;
+
+use super::{Command, Told, Tries, claim, record};
+use crate::platform::coalesce::{Coalescer, Refused, Shape};
+use crate::platform::extract::Input;
+use crate::platform::problem::{OVERLOADED, Problem};
+use crate::platform::reply::Reply;
+
+/// A command with what its handler found out.
+pub struct Member<T, C> {
+    pub command: Command<T>,
+    pub context: C,
+}
+
+/// An answer for each member, in their order. What is refused must have changed nothing.
+type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
+
+/// The queue of one kind of command.
+pub struct Together<T, C>(Coalescer<Member<T, C>, Result<Reply, Problem>>);
+
+impl<T, C> Clone for Together<T, C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
+    /// `work` may run more than once, so it must do nothing outside the transaction.
+    pub fn new<W>(name: &'static str, shape: Shape, work: W) -> Self
+    where
+        W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        Self(Coalescer::new(name, shape, move |members: Vec<Member<T, C>>| {
+            let work = work.clone();
+            async move {
+                let all: Vec<&Member<T, C>> = members.iter().collect();
+                carry_out(&all, &*work).await
+            }
+            .boxed()
+        }))
+    }
+
+    /// Carries out a command with others of its lane, which `key` picks. It goes on when the client hangs up.
+    pub async fn run(&self, key: &impl Hash, command: Command<T>, context: C) -> Result<Reply, Problem> {
+        match self.0.run(key, Member { command, context }).await {
+            Ok(outcome) => outcome,
+            Err(Refused::Full) => Err(Problem::new(&OVERLOADED, "too many requests are waiting for the same thing")),
+            Err(lost @ Refused::Lost) => Err(Problem::internal(lost)),
+        }
+    }
+}
+
+/// All together, or, where that fails, one by one.
+async fn carry_out<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Vec<Result<Reply, Problem>>
+where
+    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+{
+    let problem = match attempts(members, work).await {
+        Ok(outcomes) => return outcomes,
+        Err(problem) => problem,
+    };
+    // A database that is away, or too busy, is so for each of them.
+    if members.len() == 1 || problem.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return members.iter().map(|_| Err(problem.clone())).collect();
+    }
+    let mut outcomes = Vec::new();
+    for member in members {
+        let alone = attempts(std::slice::from_ref(member), work).await;
+        outcomes.push(alone.and_then(|mut outcomes| outcomes.pop().expect("one for one")));
+    }
+    outcomes
+}
+
+async fn attempts<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Outcomes
+where
+    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+{
+    let mut tries = Tries::default();
+    loop {
+        let outcomes = attempt(members, work).await;
+        if !tries.again(&outcomes).await {
+            return outcomes;
+        }
+    }
+}
+
+async fn attempt<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Outcomes
+where
+    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+{
+    let Some(first) = members.first() else { return Ok(Vec::new()) };
+    let mut tx = first.command.db.begin().await?;
+    let commands: Vec<&Command<T>> = members.iter().map(|member| &member.command).collect();
+    let mut outcomes = claim(&mut tx, &commands).await?;
+    let open: Vec<usize> = (0..members.len()).filter(|n| outcomes[*n].is_none()).collect();
+    if !open.is_empty() {
+        let asked: Vec<&Member<T, C>> = open.iter().map(|n| members[*n]).collect();
+        asked.iter().for_each(|member| *member.command.told() = Told::default());
+        let answers = work(&mut tx, &asked).await?;
+        assert_eq!(answers.len(), asked.len(), "every member has its answer");
+        // Refusals are kept as they are told; what is the server's fault is not.
+        let kept: Vec<Option<Reply>> =
+            asked.iter().zip(&answers).map(|(member, answer)| to_keep(member, answer)).collect();
+        let recorded: Vec<(&Command<T>, &Reply)> =
+            asked.iter().zip(&kept).filter_map(|(member, reply)| Some((&member.command, reply.as_ref()?))).collect();
+        record(&mut tx, &recorded).await?;
+        for (n, answer) in open.into_iter().zip(answers) {
+            outcomes[n] = Some(answer);
+        }
+    }
+    tx.commit().await?;
+    Ok(outcomes.into_iter().map(|outcome| outcome.expect("answered above")).collect())
+}
+
+fn to_keep<T: Input, C>(member: &Member<T, C>, answer: &Result<Reply, Problem>) -> Option<Reply> {
+    match answer {
+        Ok(reply) => Some(reply.clone()),
+        Err(problem) if problem.status().is_client_error() && member.command.idempotency.is_some() => {
+            Some(member.command.refusal(problem))
+        }
+        Err(_) => None,
+    }
+}
