@@ -3,6 +3,7 @@
 #[path = "support/server.rs"]
 mod server;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -109,12 +110,19 @@ fn the_table_of_settings_is_the_settings() {
     for (key, default) in config.as_object().expect("a structure") {
         let row = rows.iter().find(|row| row[0] == format!("`{key}`"));
         let row = row.unwrap_or_else(|| panic!("README.md has no row for the setting `{key}`"));
-        let variable = format!("`STOCKHOLD_{}`", key.to_uppercase());
+        // Settings that have settings below them; these are left out as a whole where they are not wanted.
+        let is_group = default.is_object() || ["oidc", "nats", "mqtt"].contains(&key.as_str());
+        let variable = format!("`STOCKHOLD_{}{}`", key.to_uppercase(), if is_group { "_…" } else { "" });
         assert!(row[2].contains(&variable), "README.md: `{key}` has the variable {variable}");
         let flag = format!("--{}", key.replace('_', "-"));
         assert_eq!(row[1] == format!("`{flag}`"), flags.contains(&flag), "README.md: the flag of `{key}`");
+        if default.is_object() {
+            assert!(row[3].starts_with("[docs/"), "README.md: `{key}` leads to a page that has its settings");
+            continue;
+        }
         let shown = match default {
             Value::Null => "none".to_owned(),
+            Value::String(text) if text.is_empty() => "none".to_owned(),
             Value::String(text) => format!("`{text}`"),
             other => format!("`{other}`"),
         };
@@ -123,6 +131,32 @@ fn the_table_of_settings_is_the_settings() {
     let keys = rows.iter().filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'));
     let strangers: Vec<&str> = keys.filter(|key| config.get(key).is_none()).collect();
     assert_eq!(strangers, Vec::<&str>::new(), "README.md: these are no settings");
+}
+
+/// The settings of a group, and their defaults, as a page shows them and as they are.
+fn table(page: &str, group: &str) -> [BTreeSet<String>; 2] {
+    let config = serde_json::to_value(Config::default()).expect("plain data");
+    let lines = page.lines().filter(|line| line.starts_with("| `"));
+    let shown = lines.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" "));
+    let settings = config[group].as_object().expect("a structure").iter();
+    let default = |default: &Value| match default {
+        Value::String(text) if text.is_empty() => "none".to_owned(),
+        other => format!("`{other}`"),
+    };
+    [shown.collect(), settings.map(|(key, value)| format!("| `{group}.{key}` {}", default(value))).collect()]
+}
+
+#[test]
+fn the_tables_of_the_groups_are_their_settings() {
+    let [shown, mut meant] = table(include_str!("../docs/limits.md"), "limits");
+    meant.insert(format!("| `body_limit` `{}`", Config::default().body_limit));
+    assert_eq!(shown, meant);
+    let [shown, meant] = table(include_str!("../docs/events.md"), "webhooks");
+    assert_eq!(shown, meant);
+    let page = include_str!("../docs/notices.md");
+    let [[shown, mut meant], [_, smtp]] = [table(page, "notices"), table(page, "smtp")];
+    meant.extend(smtp);
+    assert_eq!(shown, meant);
 }
 
 /// The flags that the command line knows.
@@ -146,7 +180,14 @@ fn the_two_commands_are_what_ci_runs() {
 #[test]
 fn linked_files_are_there() {
     for target in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(target);
+        if let Some(anchor) = target.strip_prefix('#') {
+            let heading = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            let found = README.lines().any(|line| line.starts_with('#') && heading(line) == anchor);
+            assert!(found, "README.md has no heading for {target}");
+            continue;
+        }
+        let file = target.split('#').next().unwrap_or(target);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         assert!(target.starts_with("http") || path.exists(), "README.md links to {target}");
     }
 }

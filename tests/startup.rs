@@ -198,7 +198,12 @@ fn settings_that_are_wrong_are_named() {
         ("STOCKHOLD_DATABASE_CONNECTIONS", "many", "DATABASE_CONNECTIONS"),
         ("STOCKHOLD_INSTALL_POSTGRES", "perhaps", "INSTALL_POSTGRES"),
         ("STOCKHOLD_LOG_FORMAT", "xml", "LOG_FORMAT"),
+        ("STOCKHOLD_SWEEP_INTERVAL_MS", "5", "sweep_interval_ms must be 10 to 1000"),
+        ("STOCKHOLD_DRAIN_DELAY_MS", "60001", "drain_delay_ms must be 60000 or less"),
+        ("STOCKHOLD_ALLOW_UNSAFE_DATABASE", "perhaps", "ALLOW_UNSAFE_DATABASE"),
         ("STOCKHOLD_ADMIN_KEY", "short", "at least 32 characters"),
+        ("STOCKHOLD_OIDC_ISSUER", "https://id.example.com", "client_id"),
+        ("STOCKHOLD_OIDC_CLIENT_SECRETS", "0123", "client_secrets"),
         ("STOCKHOLD_LISTEN", "nowhere", "nowhere"),
         ("STOCKHOLD_LISTEN", &taken, "cannot listen on"),
     ];
@@ -261,6 +266,46 @@ fn a_database_that_is_given_is_used_and_waited_for() {
 }
 
 #[test]
+fn a_database_that_forgets_is_refused_unless_one_insists() {
+    let home = place();
+    let data = home.path().join("data");
+    let first = Server::start(home.path(), &data);
+    let password = fs::read_to_string(data.join("postgres-password")).unwrap();
+    let run = data.join("run");
+    let url = format!("postgres://stockhold:{password}@localhost/stockhold?host={}", run.display());
+    let forgetful = |flags: &[&str]| {
+        let mut command = serve_command(home.path(), &home.path().join("unused"));
+        command.args(flags).env("DATABASE_URL", format!("{url}&options[synchronous_commit]=off"));
+        command
+    };
+    let said = refusal(forgetful(&[]), home.path());
+    for wanted in ["synchronous_commit off", "would be lost", "--allow-unsafe-database"] {
+        assert!(said.contains(wanted), "{said}");
+    }
+    let second = Server::run(forgetful(&["--allow-unsafe-database"]), home.path());
+    assert!(second.process.said().contains("ERROR") && second.process.said().contains("NOT DURABLE"));
+    assert!(second.is_ready());
+    assert!(!first.process.said().contains("NOT DURABLE"), "the private one is durable");
+}
+
+#[test]
+fn a_server_that_stops_serves_on_until_proxies_have_seen_it() {
+    let home = place();
+    let data = home.path().join("data");
+    let mut command = serve_command(home.path(), &data);
+    command.env("STOCKHOLD_DRAIN_DELAY_MS", "1500");
+    let mut server = Server::run(command, home.path());
+    let key = keep(&server);
+    let begun = std::time::Instant::now();
+    signal(server.process.pid(), Signal::TERM);
+    within(LONG, "it is not ready", || server.get("/readyz", "").0 == 503);
+    assert!(begun.elapsed() < Duration::from_millis(1000), "it says so at once");
+    assert!(is_kept(&server, &key), "it serves all the same");
+    assert!(server.process.ended().success());
+    assert!((1500..10_000).contains(&begun.elapsed().as_millis()), "it took {:?}", begun.elapsed());
+}
+
+#[test]
 fn a_closed_or_long_way_to_the_data_is_no_obstacle() {
     let closed = tempfile::tempdir().unwrap();
     let data = closed.path().join("data");
@@ -307,4 +352,91 @@ fn an_ordinary_user_can_run_it_and_root_take_it_over() {
     }
     let said = refusal(as_user(65534), home.path());
     assert!(said.contains("chown") || said.contains("cannot be written"), "{said}");
+}
+
+/// Runs `stockhold keys …` on the data directory, and gives what it printed.
+fn keys(home: &Path, data: &Path, args: &[&str]) -> String {
+    let mut command = server::command(home);
+    command.arg("keys").arg("--data-dir").arg(data).args(args);
+    let mut process = Process::start(command, home);
+    assert!(process.ended().success(), "{}", process.said());
+    process.printed()
+}
+
+#[test]
+fn keys_are_made_and_revoked_on_the_command_line_beside_the_server_and_without_it() {
+    let home = place();
+    let data = home.path().join("data");
+    let mut server = Server::start(home.path(), &data);
+    let (home, data) = (home.path(), data.as_path());
+    let key = keys(home, data, &["create", "Web shop", "--scope", "stock:read", "--expires-in", "90d"]);
+    assert_eq!(server.get("/v1/warehouses", key.trim()).0, 200);
+    assert_eq!(server.get("/v1/orders", key.trim()).0, 403);
+    let listed: serde_json::Value = serde_json::from_str(&keys(home, data, &["list", "--json"])).expect("JSON");
+    assert_eq!((&listed[0]["name"], &listed[0]["created_by"]), (&"Web shop".into(), &"command line".into()));
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    let rotated = keys(home, data, &["rotate", &id, "--overlap", "0s"]);
+    within(LONG, "the old secret is refused", || server.get("/v1/warehouses", key.trim()).0 == 401);
+    assert_eq!(server.get("/v1/warehouses", rotated.trim()).0, 200);
+    assert!(server.process.stop().success());
+
+    assert!(keys(home, data, &["revoke", &id]).contains("is revoked"));
+    let server = Server::start(home, data);
+    assert_eq!(server.get("/v1/warehouses", rotated.trim()).0, 401);
+    assert!(!keys(home, data, &["list"]).contains("Web shop"));
+    assert!(keys(home, data, &["list", "--all"]).contains("Web shop"));
+}
+
+/// Runs `stockhold users …` with this on its standard input; whether it succeeded, and what it printed and said.
+fn users(home: &Path, data: &Path, input: &str, args: &[&str]) -> (bool, String) {
+    let given = home.join("input");
+    fs::write(&given, input).expect("the test's own directory is writable");
+    let mut command = server::command(home);
+    command.arg("users").arg("--data-dir").arg(data).args(args).stdin(fs::File::open(&given).expect("just written"));
+    let mut process = Process::start(command, home);
+    let done = process.ended().success();
+    (done, process.printed() + &process.said())
+}
+
+#[test]
+fn the_first_user_is_made_on_the_command_line_beside_the_server_and_without_it() {
+    let home = place();
+    let data = home.path().join("data");
+    let mut server = Server::start(home.path(), &data);
+    let run = |input: &str, args: &[&str]| users(home.path(), &data, input, args);
+    let log_in = |server: &Server, login: &str, password: &str| {
+        server.post("/v1/session", "", &format!(r#"{{"login": "{login}", "password": "{password}"}}"#))
+    };
+    let password = "correct horse battery staple";
+    let create = ["create", "Anna@example.com", "--role", "admin", "--name", "Anna", "--password-stdin"];
+    let (done, made) = run(&format!("{password}\n"), &create);
+    assert!(done && made.contains("anna@example.com"), "{made}");
+    let session = log_in(&server, "anna@example.com", password);
+    assert_eq!((session.0, &session.1["user"]["name"]), (201, &"Anna".into()), "{session:?}");
+
+    for (input, login, role) in [
+        (password, "anna@example.com", "admin"),
+        ("too short", "berta", "admin"),
+        (password, "berta", "boss"),
+        (password, "ber ta", "admin"),
+    ] {
+        let (done, said) = run(input, &["create", login, "--role", role, "--password-stdin"]);
+        assert!(!done && !said.contains(input), "{said}");
+    }
+    let (done, said) = run("", &["create", "c", "--role", "viewer"]);
+    assert!(!done && said.contains("--password-stdin"), "{said}");
+
+    assert!(run("another horse, another staple", &["password", "anna@example.com", "--password-stdin"]).0);
+    assert_eq!(log_in(&server, "anna@example.com", password).0, 401);
+    assert_eq!(log_in(&server, "anna@example.com", "another horse, another staple").0, 201);
+    assert!(!server.process.said().contains("horse"), "the log has a password");
+    assert!(server.process.stop().success());
+
+    assert!(run("", &["disable", "ANNA@example.com"]).1.contains("is disabled"));
+    let server = Server::start(home.path(), &data);
+    assert_eq!(log_in(&server, "anna@example.com", "another horse, another staple").0, 401);
+    assert_eq!(run("", &["list"]).1, "");
+    let (_, listed) = run("", &["list", "--all", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!((&listed[0]["disabled"], &listed[0]["created_by"]), (&true.into(), &"command line".into()));
 }

@@ -191,3 +191,19 @@ async fn holds_and_orders_share_one_limit() {
     assert_eq!(got(&server, &order).await, (2, 0));
     server.assert_clean().await;
 }
+
+/// Stock that arrives serves orders, and holds keep what they hold. So a hold beyond stock may find stock when it is
+/// ordered, and must not wait beside it.
+#[tokio::test]
+async fn what_was_held_beyond_stock_is_served_when_it_is_ordered() {
+    let server = Server::start().await;
+    server.shop(&[]).await;
+    server.backorderable("TEA", 5).await;
+    let hold = server.hold("TEA", 5, 900).await;
+    assert_eq!(hold["lines"][0]["backordered"], 5);
+    server.stock("TEA", "MAIN", 3).await;
+    let order = server.post("/v1/orders", json!({"reservation_id": hold["id"]})).await.expect(201);
+    assert_eq!((&order["lines"][0]["allocated"], &order["lines"][0]["backordered"]), (&json!(3), &json!(2)));
+    assert_eq!(server.available("TEA").await, 0);
+    server.assert_clean().await;
+}

@@ -12,9 +12,9 @@ use std::sync::mpsc::{Sender, channel};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use stockhold::access::Access;
-use stockhold::platform::db::Db;
+use stockhold::app::App;
 use stockhold::platform::db::private::{Options, PrivatePostgres};
+use stockhold::platform::db::{Application, Db};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// A key that every test database knows.
@@ -91,7 +91,8 @@ async fn make_template(options: &PgConnectOptions) {
     run(options, &format!("CREATE DATABASE {TEMPLATE}")).await;
     let db = Db::new(options.clone().database(TEMPLATE), 2);
     db.migrate().await.expect("the migrations run");
-    Access::new(db.clone()).bootstrap(Some(ADMIN_KEY)).await.expect("a key is made");
+    db.for_application(Application::TakeOn, 2).await.expect("the application's role is made").close().await;
+    App::new(db.clone()).access.bootstrap(Some(ADMIN_KEY)).await.expect("a key is made");
     db.close().await;
 }
 
@@ -118,6 +119,14 @@ impl Database {
 
     pub fn options(&self) -> PgConnectOptions {
         self.admin.clone().database(&self.name)
+    }
+
+    /// Sessions of servers that are neither idle nor at work: they stand in a transaction.
+    pub async fn left_in_transaction(&self) -> i64 {
+        let mut conn = self.admin.connect().await.unwrap();
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = $1 AND application_name = 'stockhold' AND state LIKE 'idle in transaction%'";
+        sqlx::query_scalar(sql).bind(&self.name).fetch_one(&mut conn).await.unwrap()
     }
 
     /// Waits until nobody is connected any more, then tells how many deadlocks Postgres had to break.

@@ -11,9 +11,10 @@ use crate::openapi::Document;
 async fn nothing_of_the_api_is_served_without_a_key() {
     let server = Server::start().await;
     let document = Document::of(&server).await;
-    let fill = |path: &str| path.replace("{id}", "1").replace("{shipment_id}", "1").replace(['{', '}'], "");
-    let guarded: Vec<_> =
-        document.operations().into_iter().filter(|(_, path)| path.starts_with("/v1/") || path == "/metrics").collect();
+    let fill = |path: &str| {
+        path.replace("{id}", "1").replace("{name}", "1").replace("{shipment_id}", "1").replace(['{', '}'], "")
+    };
+    let (guarded, _) = document.guarded();
     assert!(guarded.len() > 40);
     for (method, path) in guarded {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -33,7 +34,7 @@ async fn nothing_of_the_api_is_served_without_a_key() {
     for path in ["/v1", "/v1/", "/v1/nothing"] {
         send(server.anonymous(Method::GET, path)).await.refused(401, "unauthenticated");
     }
-    for path in ["/healthz", "/readyz", "/openapi.json", "/problems/not-found"] {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/problems/not-found"] {
         assert_eq!(send(server.anonymous(Method::GET, path)).await.status, 200, "{path}");
     }
 }
@@ -123,6 +124,9 @@ async fn changes_meant_for_another_version_are_refused() {
     server.channel("web", &[]).await;
     server.warehouse("EMPTY").await;
     server.product("MUG").await;
+    for source in ["scales", "till"] {
+        server.put(&format!("/v1/feeds/{source}"), json!({"name": source})).await.expect(200);
+    }
     let held = server.hold("TEA", 1, 900).await;
     let reservation = format!("/v1/reservations/{}", held["id"].as_str().unwrap());
     for (method, path, body) in [
@@ -131,6 +135,8 @@ async fn changes_meant_for_another_version_are_refused() {
         (Method::PATCH, "/v1/products/TEA", json!({"name": "new"})),
         (Method::PATCH, "/v1/stock/TEA/levels/MAIN", json!({"safety_stock": 1})),
         (Method::PUT, "/v1/sourcing", json!({"rules": ["nearest"]})),
+        (Method::PUT, "/v1/feeds/scales", json!({"name": "new"})),
+        (Method::DELETE, "/v1/feeds/till", Value::Null),
         (Method::DELETE, "/v1/warehouses/EMPTY", Value::Null),
         (Method::DELETE, "/v1/channels/web", Value::Null),
         (Method::DELETE, "/v1/products/MUG", Value::Null),

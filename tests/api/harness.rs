@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use stockhold::app::App;
 use stockhold::config::Config;
 use stockhold::lifecycle::Shutdown;
-use stockhold::platform::db::Db;
+use stockhold::platform::db::{Application, Db};
 use tokio::net::TcpListener;
 use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
@@ -38,6 +38,11 @@ impl Server {
         Self::on(Arc::new(Database::create().await), Config::default(), 8).await
     }
 
+    /// One with other settings.
+    pub async fn with(config: Config) -> Self {
+        Self::on(Arc::new(Database::create().await), config, 8).await
+    }
+
     /// One whose sweeper does nothing: expired reservations are left to those who meet them.
     pub async fn without_sweeper() -> Self {
         let config = Config { sweep_interval_ms: 3_600_000, ..Config::default() };
@@ -46,15 +51,34 @@ impl Server {
 
     /// Two servers on one database, as two processes would be.
     pub async fn pair() -> [Self; 2] {
+        Self::pair_with(Config::default()).await
+    }
+
+    pub async fn pair_with(config: Config) -> [Self; 2] {
         let database = Arc::new(Database::create().await);
-        let first = Self::on(database.clone(), Config::default(), 24).await;
-        [first, Self::on(database, Config::default(), 24).await]
+        let first = Self::on(database.clone(), config.clone(), 24).await;
+        [first, Self::on(database, config, 24).await]
+    }
+
+    /// Another one on the same database.
+    #[allow(dead_code, reason = "for tests/brokers")]
+    pub async fn joined_by(&self, config: Config) -> Self {
+        Self::on(self.database.clone(), config, 8).await
+    }
+
+    /// Ends in order.
+    #[allow(dead_code, reason = "for tests/brokers")]
+    pub async fn stop(self) {
+        self.shutdown.start();
+        self.serving.await.unwrap().expect("the server stops in order");
+        self.app.db.close().await;
     }
 
     async fn on(database: Arc<Database>, config: Config, connections: u32) -> Self {
         let room = cluster::room_for(connections).await;
         stockhold::telemetry::metrics();
-        let app = App::new(Db::new(database.options(), connections));
+        let db = Db::connecting_as(&Application::TakeOn, database.options(), connections);
+        let app = App::configured(db, &config);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::default();
@@ -210,15 +234,44 @@ impl Server {
         Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await?.rows_affected())
     }
 
-    /// How many rows each table has: the same before and after a request that must write nothing.
+    /// What the last of several statements says, line by line.
+    pub async fn text(&self, sql: &str) -> String {
+        let mut conn = self.database.options().connect().await.unwrap();
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+        rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect()
+    }
+
+    pub async fn left_in_transaction(&self) -> i64 {
+        self.database.left_in_transaction().await
+    }
+
+    /// All that is stored, as text.
+    pub async fn dump(&self) -> String {
+        let mut conn = self.database.options().connect().await.unwrap();
+        let sql = "SELECT coalesce(string_agg(query_to_xml(format('SELECT * FROM %I.%I', schemaname, relname), true, false, '')::text, ''), '')
+                   FROM pg_stat_user_tables";
+        sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+    }
+
+    /// How many rows each table has: the same before and after a request that must write nothing. Partitions count with
+    /// their table.
     pub async fn row_counts(&self) -> BTreeMap<String, i64> {
         let mut conn = self.database.options().connect().await.unwrap();
         let sql = "SELECT schemaname || '.' || relname,
                           (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I.%I', schemaname, relname),
                                                                false, true, '')))[1]::text::bigint
-                   FROM pg_stat_user_tables";
+                   FROM pg_stat_user_tables s WHERE NOT (SELECT relispartition FROM pg_class WHERE oid = s.relid)";
         let rows = sqlx::query(sql).fetch_all(&mut conn).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    /// A job that nobody does; gives its address.
+    pub async fn idle_job(&self) -> String {
+        let id = "0193a1b2-7c3d-7e4f-8a5b-00000000000a";
+        let sql = "INSERT INTO platform.jobs (id, kind, payload, max_attempts) VALUES";
+        self.sql(&format!("{sql} ('{id}', 'idle', '{{}}', 1)")).await.unwrap();
+        format!("/v1/jobs/{id}")
     }
 
     /// The books are right. The last line of every test.
@@ -245,9 +298,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let (client, request) = request.build_split();
     let request = request.expect("a request");
     let what = format!("{} {}", request.method(), request.url().path());
-    let response = client.execute(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let mut response = client.execute(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_vec();
+    let is_endless = headers.get("content-type").is_some_and(|is| is == "text/event-stream");
+    // Of what never ends, the beginning.
+    let bytes = if is_endless { response.chunk().await.map(Option::unwrap_or_default) } else { response.bytes().await };
+    let bytes = bytes.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_vec();
     let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     Answer { what, status, headers, bytes, json }
 }

@@ -310,3 +310,16 @@ async fn many_products_are_read_at_once() {
     assert_eq!(items[0], server.get("/v1/stock/C").await.expect(200));
     server.assert_clean().await;
 }
+
+/// As in the news of its state: a reorder point of a warehouse that is closed says nothing of what is for sale.
+#[tokio::test]
+async fn the_reorder_point_of_an_inactive_warehouse_makes_no_stock_low() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 3)]).await;
+    server.post("/v1/warehouses", json!({"code": "CLOSED", "name": "Closed", "active": false})).await.expect(201);
+    server.patch("/v1/stock/TEA/levels/CLOSED", json!({"reorder_point": 5})).await.expect(200);
+    assert_eq!(server.get("/v1/stock/TEA").await.expect(200)["state"], "in_stock");
+    server.patch("/v1/stock/TEA/levels/MAIN", json!({"reorder_point": 3})).await.expect(200);
+    assert_eq!(server.get("/v1/stock/TEA").await.expect(200)["state"], "low_stock");
+    server.assert_clean().await;
+}

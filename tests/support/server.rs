@@ -147,8 +147,8 @@ impl Server {
 
 /// The address in the line that says so.
 fn listening(said: &str) -> Option<SocketAddr> {
-    let line = said.lines().find(|line| line.contains("listening on http://"))?;
-    line.split("http://").nth(1)?.split([' ', '/']).next()?.parse().ok()
+    let line = said.lines().find(|line| line.contains("listening on http"))?;
+    line.split("://").nth(1)?.split([' ', '/']).next()?.parse().ok()
 }
 
 fn call(at: SocketAddr, method: &str, path: &str, key: &str, body: &str) -> std::io::Result<(u16, Value)> {

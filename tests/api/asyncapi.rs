@@ -1,0 +1,140 @@
+//! The AsyncAPI document: it is committed, is one by AsyncAPI's own schema, and says what events hold.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stockhold::events::CATALOGUE;
+use stockhold::platform::clock::Timestamp;
+
+use crate::harness::{Server, eventually};
+use crate::webhooks::{self, Receiver, Reply};
+
+/// `UPDATE_OPENAPI=1 cargo test --test api asyncapi` writes the file.
+#[tokio::test]
+async fn the_committed_document_is_the_server_s() {
+    let server = Server::start().await;
+    let served = server.get("/asyncapi.json").await;
+    assert_eq!(served.header("content-type"), Some("application/json"));
+    let text = serde_json::to_string_pretty(&server.app.events_document()).unwrap() + "\n";
+    assert_eq!(served.json, serde_json::from_str::<Value>(&text).unwrap());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("asyncapi/asyncapi.json");
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == text,
+        "asyncapi/asyncapi.json is out of date: UPDATE_OPENAPI=1 cargo test --test api asyncapi"
+    );
+}
+
+fn committed() -> Value {
+    serde_json::from_str(include_str!("../../asyncapi/asyncapi.json")).unwrap()
+}
+
+fn faults(schema: &Value, instance: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn the_document_is_one_by_asyncapi_s_own_schema() {
+    let schema: Value = serde_json::from_str(include_str!("../asyncapi/3.0.0.json")).unwrap();
+    assert_eq!(faults(&schema, &committed()), Vec::<String>::new());
+    let mut broken = committed();
+    broken["operations"]["streamEvents"]["action"] = json!("tell");
+    assert!(!faults(&schema, &broken).is_empty(), "a broken document is seen");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(at: &Value, document: &Value) {
+        match at {
+            Value::Object(members) => {
+                if let Some(Value::String(to)) = members.get("$ref") {
+                    assert!(document.pointer(to.trim_start_matches('#')).is_some(), "{to} is not there");
+                }
+                members.values().for_each(|value| check(value, document));
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(item, document)),
+            _ => {}
+        }
+    }
+    let document = committed();
+    check(&document, &document);
+}
+
+/// A shop in which everything happens that there are events of.
+async fn everything_happens(server: &Server) {
+    server.shop(&[("TEA", 20), ("MUG", 5), ("LATE", 0)]).await;
+    server.warehouse("LEEDS").await;
+    server.channel("web", &[("MAIN", 0), ("LEEDS", 0)]).await;
+    for path in ["/v1/warehouses/LEEDS", "/v1/channels/web", "/v1/products/MUG"] {
+        server.patch(path, json!({"name": "Another"})).await.expect(200);
+    }
+    server.warehouse("GONE").await;
+    server.channel("gone", &[]).await;
+    server.product("GONE").await;
+    for path in ["/v1/warehouses/GONE", "/v1/channels/gone", "/v1/products/GONE"] {
+        assert_eq!(server.delete(path).await.status, 204, "{path}");
+    }
+    server.patch("/v1/stock/MUG/levels/MAIN", json!({"reorder_point": 4})).await.expect(200);
+    server.stock("MUG", "MAIN", -2).await;
+
+    let kept = server.hold("TEA", 1, 600).await;
+    let path = format!("/v1/reservations/{}", kept["id"].as_str().unwrap());
+    server.post(&format!("{path}/extend"), json!({"ttl_seconds": 900})).await.expect(200);
+    server.delete(&path).await.expect(204);
+    server.hold("TEA", 1, 1).await;
+    let bought = server.hold("TEA", 2, 600).await;
+    let order = server.post("/v1/orders", json!({"reservation_id": bought["id"]})).await.expect(201);
+    let path = format!("/v1/orders/{}", order["number"]);
+    let sent = server.post(&format!("{path}/shipments"), json!({"warehouse": "MAIN"})).await.expect(201);
+    let arrived = format!("{path}/shipments/{}/deliver", sent["id"].as_str().unwrap());
+    server.post(&arrived, json!({})).await.expect(200);
+    let back = json!({"lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
+    server.post(&format!("{path}/returns"), back).await.expect(201);
+    let other = server.order("TEA", 1).await;
+    server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
+
+    server.patch("/v1/products/LATE", json!({"availability": {"backorder_limit": 5}})).await.expect(200);
+    server.order("LATE", 1).await;
+    server.stock("LATE", "MAIN", 3).await;
+
+    let lines = json!([{"sku": "TEA", "quantity": 2}]);
+    let transfer =
+        server.post("/v1/transfers", json!({"from": "MAIN", "to": "LEEDS", "lines": lines})).await.expect(201);
+    let path = format!("/v1/transfers/{}", transfer["id"].as_str().unwrap());
+    server.post(&format!("{path}/ship"), json!({})).await.expect(200);
+    server.post(&format!("{path}/receipts"), json!({"lines": lines})).await.expect(201);
+    server.put("/v1/feeds/scales", json!({"name": "Scales", "warehouse": "MAIN"})).await.expect(200);
+    let report = json!({"sku": "MUG", "reported_at": Timestamp::now(), "sequence": 1, "count": 1});
+    server.post("/v1/feeds/scales/stock", json!({"items": [report]})).await.expect(200);
+    let (gone, at) = Receiver::on("127.0.0.1").await;
+    gone.then([Reply::Status(410)]);
+    let webhook = server.post("/v1/webhooks", json!({"url": format!("http://{at}/")})).await.expect(201);
+    server.post(&format!("/v1/webhooks/{}/test", webhook["id"].as_str().unwrap()), json!({})).await.expect(201);
+    eventually("it is disabled", async || server.events_written("webhook.disabled").await == 1).await;
+    eventually("the hold expires", async || server.events_written("reservation.expired").await == 1).await;
+}
+
+#[tokio::test]
+async fn events_are_what_the_document_says() {
+    let server = Server::with(webhooks::config()).await;
+    everything_happens(&server).await;
+    let document = committed();
+    let mut seen = BTreeSet::new();
+    for event in server.events("").await {
+        let r#type = event["type"].as_str().unwrap();
+        let message = &document["components"]["messages"][r#type];
+        assert!(message.is_object(), "{type} is not in the document");
+        let mut schema = message["payload"].clone();
+        schema["components"] = document["components"].clone();
+        assert_eq!(faults(&schema, &event), Vec::<String>::new(), "{event:#}");
+        seen.insert(r#type.to_owned());
+    }
+    let unseen: Vec<&str> = CATALOGUE.iter().map(|kind| kind.r#type).filter(|kind| !seen.contains(*kind)).collect();
+    assert_eq!(unseen, ["instance.restored"], "tests/backup.rs restores; the others happen here");
+    server.assert_clean().await;
+}

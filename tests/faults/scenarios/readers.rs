@@ -1,0 +1,169 @@
+//! Many readers of one stream: what they cost in memory, and whether writers feel them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+use stockhold::platform::clock::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::Run;
+use crate::postgres::Postgres;
+use crate::report::{Result, Verdict, spread};
+use crate::server::place;
+use crate::stage::{KEY, Node, PATIENCE, Stage};
+
+/// Events of one write.
+const BATCH: usize = 50;
+
+/// Readers that look at what they read; the others only take it.
+const LOOKING: usize = 5;
+
+pub async fn play(run: Run) -> Result<Verdict> {
+    let home = place();
+    let postgres = Postgres::create(home.path()).await?;
+    let node = Node::new(&postgres)?.setting("STOCKHOLD_LIMITS_CONNECTIONS_PER_ADDRESS", 4096);
+    let mut stage = Stage::of(home, postgres, vec![node]).await?;
+    stage.stock((0..BATCH).map(|n| (format!("P-{n}"), 1)).collect()).await?;
+    let (readers, a_second) = run.scaled((1000, 1000), (100, 200));
+    let duration = Duration::from_secs(run.scaled(20, 5));
+
+    write(&stage, a_second, duration / 4).await?; // so that both are measured warm
+    let alone = write(&stage, a_second, duration).await?;
+    let (stop, got) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let mut reading = JoinSet::new();
+    for n in 0..readers {
+        let stream = follow(stage.servers[0].address()).await?;
+        reading.spawn(take(stream, n < LOOKING, stop.clone(), got.clone()));
+    }
+    let beside = write(&stage, a_second, duration).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await; // the last of it arrives
+    stop.store(true, Ordering::SeqCst);
+    let (mut lags, mut counts, mut cut) = (Vec::new(), Vec::new(), 0);
+    while let Some(read) = reading.join_next().await {
+        let read = read??;
+        cut += usize::from(read.was_cut);
+        if let Some(seen) = read.lags {
+            counts.push(seen.len());
+            lags.extend(seen);
+        }
+    }
+    let memory = memory(stage.servers[0].pid()?)?;
+
+    let mut verdict = Verdict::default();
+    verdict.note("readers", readers);
+    verdict.note("events a second", format!("{:.0}", beside.events as f64 / beside.took.as_secs_f64()));
+    verdict.note(
+        "  read a second, all together",
+        format!("{:.1} MiB", got.load(Ordering::Relaxed) as f64 / 1048576.0 / beside.took.as_secs_f64()),
+    );
+    verdict.exactly("readers that were cut", cut, 0);
+    verdict.exactly("events that a reader has, at least", counts.iter().min().copied().unwrap_or(0), beside.events);
+    verdict.note("from the event's time to a reader", spread(lags.clone()));
+    lags.sort_unstable();
+    verdict.within("  p99", lags.get(lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX), Duration::from_secs(1));
+    verdict.note("writes without readers", spread(alone.latencies.clone()));
+    verdict.note("writes beside them", spread(beside.latencies.clone()));
+    let slower = (middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0;
+    verdict.note("  slower by, in percent of p50", format!("{slower:.0}"));
+    verdict.within_mib("memory of the server at most", memory, 256);
+    stage.doctor(&mut verdict).await?;
+    stage.deadlocks(&mut verdict).await?;
+    Ok(verdict)
+}
+
+struct Written {
+    events: usize,
+    took: Duration,
+    latencies: Vec<Duration>,
+}
+
+/// So many events a second, whatever each write takes.
+async fn write(stage: &Stage, a_second: usize, duration: Duration) -> Result<Written> {
+    let (client, begun) = (stage.client()?, tokio::time::Instant::now());
+    let items: Vec<Value> = (0..BATCH)
+        .map(|n| json!({"sku": format!("P-{n}"), "warehouse": "MAIN", "change": 1, "reason": "found"}))
+        .collect();
+    let body = json!({"items": items});
+    let between = Duration::from_secs_f64(BATCH as f64 / a_second as f64);
+    let mut written = Written { events: 0, took: Duration::ZERO, latencies: Vec::new() };
+    let mut next = begun;
+    while begun.elapsed() < duration {
+        tokio::time::sleep_until(next).await;
+        next += between;
+        let sent = Instant::now();
+        client.insist("POST", "/v1/stock/adjustments/batch", None, Some(&body)).await?.expect(200)?;
+        written.latencies.push(sent.elapsed());
+        written.events += BATCH;
+    }
+    written.took = begun.elapsed();
+    Ok(written)
+}
+
+fn middle(latencies: &[Duration]) -> f64 {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+/// A connection that follows; its first piece has come.
+async fn follow(at: std::net::SocketAddr) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(at).await?;
+    let request = format!(
+        "GET /v1/events/stream?type=stock.level_changed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = vec![0; 1024];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut head)).await??;
+    let head = String::from_utf8_lossy(&head[..read]).into_owned();
+    if head.starts_with("HTTP/1.1 200") { Ok(stream) } else { Err(head.into()) }
+}
+
+struct Read {
+    was_cut: bool,
+    lags: Option<Vec<Duration>>,
+}
+
+async fn take(mut stream: TcpStream, looks: bool, stop: Arc<AtomicBool>, got: Arc<AtomicU64>) -> Result<Read> {
+    let mut buffer = vec![0; 16 * 1024];
+    let (mut lags, mut line) = (Vec::new(), Vec::new());
+    loop {
+        let read = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut buffer)).await;
+        let was_cut = matches!(read, Ok(Ok(0) | Err(_)));
+        if was_cut || (read.is_err() && stop.load(Ordering::SeqCst)) {
+            return Ok(Read { was_cut, lags: looks.then_some(lags) });
+        }
+        let Ok(Ok(read)) = read else { continue };
+        got.fetch_add(read as u64, Ordering::Relaxed);
+        if !looks {
+            continue;
+        }
+        let now = Timestamp::now().0;
+        for byte in &buffer[..read] {
+            if *byte != b'\n' {
+                line.push(*byte);
+                continue;
+            }
+            // Lengths of chunks stand between the lines, and one may be cut by them: its time is still whole, or in the next.
+            if line.starts_with(b"data: ") {
+                let text = String::from_utf8_lossy(&line);
+                let time = text.split("\"time\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                let at = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+                let lag = at.map_or(TimeDelta::MAX, |at| now.signed_duration_since(at));
+                lags.push(lag.to_std().unwrap_or_default());
+            }
+            line.clear();
+        }
+    }
+}
+
+/// The most that a process had in memory, in MiB.
+fn memory(pid: i32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("it says so")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+}
