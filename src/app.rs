@@ -79,7 +79,7 @@ impl App {
         let reservations = Reservations::new(db.clone(), inventory.clone());
         let orders = Orders::new(db.clone(), reservations.clone(), inventory.clone());
         let webhooks = Webhooks::new(db.clone(), events.clone(), config.webhooks.clone());
-        let brokers = Brokers::new(db.clone(), events.clone(), config.brokers());
+        let brokers = Brokers::new(db.clone(), events.clone(), feeds.clone(), config.brokers());
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
         let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
         let jobs = Jobs::new(db.clone());
@@ -244,7 +244,9 @@ impl App {
             let feeds = feeds.clone();
             async move { feeds.forget_old().await }
         });
-        workers.run(self.brokers.clone().run(shutdown.clone()));
+        let (app, depth) = (self.clone(), config.limits.json_depth);
+        let schemas = move || Arc::new(Schemas::from_document(&app.document(), depth));
+        workers.run(self.brokers.clone().run(schemas, shutdown.clone()));
         let db = self.db.clone();
         let days = config.audit_days;
         workers.every("audit", Duration::from_secs(3600), shutdown.clone(), move || {

@@ -2,6 +2,7 @@
 //! those of the OpenAPI document.
 
 mod data;
+mod reports;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,9 @@ const DESCRIPTION: &str = "What happens to products, stock, reservations, orders
 
 Every channel has the same events, at least once each and in the order of their changes for each subject: drop what has an \
 `id` that was seen before. `sequence` grows along the feed. New types and new members come without notice; ignore what you \
-do not know. The same events can be read page by page with `GET /v1/events`, as `/openapi.json` tells.";
+do not know. The same events can be read page by page with `GET /v1/events`, as `/openapi.json` tells.
+
+Where it is set up so, devices report stock through an MQTT broker, as others do with `POST /v1/feeds/{source}/stock`.";
 
 const JSON: &str = "application/cloudevents+json";
 
@@ -23,8 +26,12 @@ pub fn document(api: &OpenApi) -> Value {
     let api = serde_json::to_value(api).expect("the document is plain data");
     let mut schemas = Map::new();
     schemas.insert("CloudEvent".to_owned(), envelope());
-    let messages: Map<String, Value> =
-        CATALOGUE.iter().map(|kind| (kind.r#type.to_owned(), message(kind, &api, &mut schemas))).collect();
+    let events = CATALOGUE.iter().map(|kind| (kind.r#type.to_owned(), message(kind, &api, &mut schemas)));
+    let mut messages: Map<String, Value> = events.collect();
+    messages.extend(reports::messages());
+    for name in references(&messages["reports"]).into_iter().chain(references(&messages["answer"])) {
+        include(&name, &api, &mut schemas);
+    }
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -211,6 +218,8 @@ fn channels() -> Value {
                  hexadecimal digits for each byte in UTF-8",
             ),
         },
+        "reports": reports::channel(),
+        "answers": reports::answers(),
     })
 }
 
@@ -232,5 +241,6 @@ fn operations() -> Value {
             "action": "send", "channel": { "$ref": "#/channels/mqtt" }, "summary": "Every event that its filter wants",
             "bindings": { "mqtt": { "qos": 1, "retain": false, "bindingVersion": "0.2.0" } },
         },
+        "takeReports": reports::operation(),
     })
 }

@@ -12,6 +12,7 @@ use crate::access::{Oidc, Settings};
 use crate::brokers::{self, Mqtt, Nats};
 use crate::platform::client::{ForwardedHeader, Networks};
 use crate::platform::limits::Limits;
+use crate::platform::variables::{Loose, flag};
 use crate::{notices, webhooks};
 
 /// What `stockhold serve` takes. Each flag has a variable `STOCKHOLD_…` and a key in `config/*.toml` of the same name.
@@ -273,29 +274,6 @@ fn variables_of_optional_groups() -> impl Iterator<Item = (String, String)> {
         let value = value.into_string().ok().filter(|value| !value.is_empty())?;
         Some((format!("{group}.{key}"), value))
     })
-}
-
-/// Variables arrive typed by their looks: `1` as a number, `true` as a flag.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Loose {
-    Flag(bool),
-    Number(i64),
-    Real(f64),
-    Text(String),
-}
-
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    match Loose::deserialize(deserializer)? {
-        Loose::Flag(flag) => Ok(flag),
-        Loose::Number(number) => Ok(number != 0),
-        Loose::Real(number) => Err(serde::de::Error::custom(format!("say 1 or 0 instead of {number}"))),
-        Loose::Text(text) => match text.to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "on" => Ok(true),
-            "" | "0" | "false" | "no" | "off" => Ok(false),
-            _ => Err(serde::de::Error::custom("say 1 or 0, yes or no")),
-        },
-    }
 }
 
 /// A key of digits alone is text all the same: it is taken from the variable itself, which keeps leading zeros.

@@ -25,7 +25,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
     ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
-    ("brokers", &["events", "lifecycle", "platform"]),
+    ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     ("ops", &["orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),

@@ -45,6 +45,16 @@ fn is_refused(c: char) -> bool {
     c.is_control() || (0xFDD0..=0xFDEF).contains(&point) || point & 0xFFFE == 0xFFFE
 }
 
+/// Where reports about the stock of a source are sent to.
+pub(super) fn reports_topic(prefix: &str, source: &str) -> String {
+    format!("{prefix}/feeds/{source}/stock")
+}
+
+/// The source that a topic of reports names.
+pub(super) fn source_of<'a>(prefix: &str, topic: &'a str) -> Option<&'a str> {
+    topic.strip_prefix(prefix)?.strip_prefix("/feeds/")?.strip_suffix("/stock")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -100,5 +110,11 @@ mod tests {
             prop_assert!(!address.contains(|c: char| c.is_control() || matches!(c, '+' | '#' | '$')));
             prop_assert_eq!(unescaped(address.strip_prefix("s/t/").unwrap()), subject);
         }
+    }
+
+    #[test]
+    fn topics_name_the_source() {
+        assert_eq!(source_of("shop/a", &reports_topic("shop/a", "scales")), Some("scales"));
+        assert_eq!(source_of("shop", "other/feeds/scales/stock"), None);
     }
 }

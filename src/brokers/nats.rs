@@ -11,7 +11,8 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::watch;
 
-use super::link::{Broker, Connection, Failure};
+use super::hold::Failure;
+use super::link::{Broker, Connection};
 use super::settings::Nats;
 use super::{address, message, tls};
 use crate::events::PublishedEvent;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::events::Filter;
+use crate::platform::variables::flag;
 
 /// The brokers that the feed goes to.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +58,9 @@ pub struct Mqtt {
     pub client_id: String,
     #[serde(default = "default_prefix")]
     pub topic_prefix: String,
+    /// Whether devices may report stock through it.
+    #[serde(default, deserialize_with = "flag")]
+    pub reports: bool,
     #[serde(default)]
     pub username: Option<String>,
     #[serde(default)]
@@ -246,7 +250,10 @@ mod tests {
         for url in ["mqtt://localhost:1883", "mqtts://[::1]"] {
             assert_eq!(mqtt(json!({"url": url, "types": "stock.*, order.placed"})), Ok(()), "{url}");
         }
-        for (key, value) in [("url", "tcp://a"), ("client_id", ""), ("topic_prefix", "a/#"), ("password", "p")] {
+        assert_eq!(mqtt(json!({"url": "mqtt://a", "reports": "yes"})), Ok(()));
+        for (key, value) in
+            [("reports", "maybe"), ("url", "tcp://a"), ("client_id", ""), ("topic_prefix", "a/#"), ("password", "p")]
+        {
             let mut given = json!({"url": "mqtt://a"});
             given[key] = value.into();
             assert!(mqtt(given).is_err(), "{key}");

@@ -7,7 +7,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use super::link::Failure;
+use super::hold::Failure;
 
 /// The certificates in a file, or those of the system where none is named. Read at each connection, so that they may be
 /// renewed.

@@ -17,6 +17,7 @@ mod desk;
 mod error;
 mod events;
 mod http;
+mod message;
 mod model;
 mod repo;
 mod take;
@@ -32,6 +33,7 @@ use crate::warehouses::Warehouses;
 
 pub use error::Error;
 pub use http::router;
+pub use message::{Answer, Message};
 pub use model::discrepancy::Discrepancy;
 pub use model::report::{NewReport, Outcome, Reported};
 pub use model::source::{NewSource, Source};

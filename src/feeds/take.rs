@@ -90,3 +90,11 @@ impl Feeds {
         Ok(entries.into_iter().map(|entry| entry.reported).collect())
     }
 }
+
+/// Whether a report was not taken before, or leaves a discrepancy that it is refused.
+pub(super) fn is_of_a_change(outcome: &Result<Reported>) -> bool {
+    match outcome {
+        Ok(reported) => reported.outcome != Outcome::Duplicate,
+        Err(error) => matches!(error, Error::Short(_)),
+    }
+}

@@ -75,8 +75,15 @@ impl<T> Batch<T> {
         self.answer_as(StatusCode::CREATED, outcomes)
     }
 
-    /// The same, of calls that make nothing: `done` is the status of those that succeeded.
-    pub fn answer_as<A: Serialize, E: Into<Problem>>(
+    /// The same, of calls that make nothing: 200 is the status of those that succeeded.
+    pub fn answer_ok<A: Serialize, E: Into<Problem>>(
+        &self,
+        outcomes: Vec<Result<A, E>>,
+    ) -> Result<BatchAnswer, Problem> {
+        self.answer_as(StatusCode::OK, outcomes)
+    }
+
+    fn answer_as<A: Serialize, E: Into<Problem>>(
         &self,
         done: StatusCode,
         outcomes: Vec<Result<A, E>>,
@@ -93,7 +100,14 @@ impl<T> Batch<T> {
 
 impl<T: DeserializeOwned + ToSchema + Send + Sync + 'static> Input for Batch<T> {
     fn read(schemas: &Schemas, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
-        let items = items_of(extract::parse_json(schemas, headers, body)?)?;
+        Self::of(schemas, extract::parse_json(schemas, headers, body)?)
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema> Batch<T> {
+    /// From a document that was read.
+    pub fn of(schemas: &Schemas, body: Value) -> Result<Self, Problem> {
+        let items = items_of(body)?;
         let name = T::name();
         Ok(Self::gather(items.into_iter().map(|item| {
             let faults = schemas.faults(&name, &item);

@@ -53,6 +53,11 @@ pub(super) fn parse_json(schemas: &schema::Schemas, headers: &HeaderMap, body: &
         let detail = format!("Content-Type is '{content_type}'; send application/json");
         return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail));
     }
+    json(schemas, body)
+}
+
+/// A JSON document, however it came.
+pub fn json(schemas: &schema::Schemas, body: &[u8]) -> Result<Value, Problem> {
     json::parse(body, schemas.max_depth)
         .map_err(|error| Problem::new(&MALFORMED, format!("the body cannot be read as JSON: {error}")))
 }

@@ -28,6 +28,7 @@ pub mod reply;
 pub mod schema;
 pub mod server;
 pub mod sift;
+pub mod variables;
 
 use std::sync::Arc;
 

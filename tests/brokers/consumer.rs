@@ -56,14 +56,20 @@ fn of_nats(message: &async_nats::jetstream::Message) -> Message {
 
 /// A device with a session that outlasts its connection.
 pub struct Device {
+    client: AsyncClient,
     heard: Arc<Mutex<Vec<Message>>>,
     listening: JoinHandle<()>,
 }
 
 impl Device {
-    pub async fn subscribed(mut options: MqttOptions) -> Self {
+    pub async fn subscribed(options: MqttOptions) -> Self {
+        Self::subscribed_to("stockhold/#", options).await
+    }
+
+    async fn subscribed_to(topics: &'static str, mut options: MqttOptions) -> Self {
         options.set_clean_session(false).set_keep_alive(Duration::from_secs(5)).set_max_packet_size(1 << 22, 1 << 22);
         let (client, mut events) = AsyncClient::new(options, 10);
+        let device = client.clone();
         let heard: Arc<Mutex<Vec<Message>>> = Arc::default();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let mut ready = Some(ready);
@@ -72,7 +78,7 @@ impl Device {
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(ack))) if !ack.session_present => {
-                        client.subscribe("stockhold/#", QoS::AtLeastOnce).await.unwrap();
+                        client.subscribe(topics, QoS::AtLeastOnce).await.unwrap();
                     }
                     Ok(Event::Incoming(Packet::SubAck(_))) => ready.take().map_or((), |ready| ready.send(()).unwrap()),
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -86,11 +92,32 @@ impl Device {
             }
         });
         tokio::time::timeout(DEADLINE, is_ready).await.expect("the broker answers").unwrap();
-        Self { heard, listening }
+        Self { client: device, heard, listening }
     }
 
     pub async fn at(port: u16) -> Self {
         Self::subscribed(MqttOptions::new("device", "127.0.0.1", port)).await
+    }
+
+    /// One that reports, and hears what it is answered.
+    pub async fn that_reports(name: &str, port: u16) -> Self {
+        Self::subscribed_to("stockhold/feeds/+/stock/answers", MqttOptions::new(name, "127.0.0.1", port)).await
+    }
+
+    pub async fn report(&self, source: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(format!("stockhold/feeds/{source}/stock"), QoS::AtLeastOnce, false, payload).await.unwrap();
+    }
+
+    /// What it was answered, once that is so many.
+    pub async fn answers(&self, many: usize) -> Vec<Message> {
+        let waiting = async {
+            while self.heard.lock().unwrap().len() < many {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(DEADLINE, waiting).await;
+        assert!(in_time.is_ok(), "{} of {many} answers came", self.heard.lock().unwrap().len());
+        self.heard.lock().unwrap().clone()
     }
 
     /// All that it heard, once that is so many different events.

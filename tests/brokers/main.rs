@@ -25,6 +25,7 @@ use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use stockhold::config::Config;
+use stockhold::platform::clock::Timestamp;
 use tokio::task::JoinHandle;
 
 /// Settings with these groups.
@@ -342,6 +343,135 @@ async fn an_event_too_large_for_the_broker_says_where_its_data_are() {
     let found = server.get(sent["dataref"].as_str().unwrap()).await.expect(200);
     assert_eq!(found["items"][0], feed[0]);
     assert_eq!(stream[1].event, feed[1], "what follows is not held up");
+}
+
+fn reporting(mqtt: &Broker) -> Config {
+    config(Value::Null, json!({"url": format!("mqtt://127.0.0.1:{}", mqtt.port), "reports": true}))
+}
+
+#[tokio::test]
+async fn devices_report_stock_and_are_answered() {
+    let mqtt = Broker::mosquitto("allow_anonymous true").await;
+    let device = Device::that_reports("scale", mqtt.port).await;
+    let server = Server::with(reporting(&mqtt)).await;
+    server.shop(&[("TEA", 10)]).await;
+    server.put("/v1/feeds/scales", json!({"name": "Scales", "warehouse": "MAIN"})).await.expect(200);
+    connected(&server, "mqtt_reports", true).await;
+    let state = state(&server, "mqtt_reports").await;
+    assert_eq!((&state["sequence"], &state["lag"]), (&Value::Null, &Value::Null), "{state}");
+
+    let now = Timestamp::now();
+    let count = json!({"sku": "TEA", "device": "s7", "sequence": 1, "reported_at": now, "count": 7});
+    let change = json!({"sku": "TEA", "device": "s8", "sequence": 9, "reported_at": now, "change": 3});
+    let bad = json!({"sku": "TEA", "device": "s9", "sequence": 2, "reported_at": now, "count": -1});
+    device.report("scales", count.to_string()).await;
+    device.report("scales", json!({"items": [count, change, bad]}).to_string()).await;
+    device.report("scales", "12 kg").await;
+    device.report("scales", json!({"items": []}).to_string()).await;
+    device.report("nobody", count.to_string()).await;
+    let answers = device.answers(5).await;
+    let topics: Vec<&str> = answers.iter().map(|answer| answer.address.as_str()).collect();
+    assert_eq!(topics[..4], ["stockhold/feeds/scales/stock/answers"; 4]);
+    assert_eq!(topics[4], "stockhold/feeds/nobody/stock/answers");
+    let [first, second, unreadable, empty, stranger] =
+        answers.iter().map(|answer| &answer.event).collect::<Vec<_>>()[..].try_into().unwrap();
+    let first = &first["results"][0];
+    assert_eq!((&first["device"], &first["sequence"], &first["status"]), (&json!("s7"), &json!(1), &json!(200)));
+    assert_eq!((&first["body"]["outcome"], &first["body"]["booked"]), (&json!("applied"), &json!(-3)));
+    assert_eq!(second["results"][0]["body"]["outcome"], "duplicate");
+    assert_eq!((&second["results"][1]["device"], &second["results"][1]["status"]), (&json!("s8"), &json!(200)));
+    assert_eq!(second["results"][2]["problem"]["errors"][0]["pointer"], "/items/2/count", "{second}");
+    assert_eq!(second["results"][2]["sequence"], 2);
+    assert_eq!(unreadable["type"], "/problems/malformed-request", "{unreadable}");
+    assert_eq!(empty["errors"][0]["pointer"], "/items", "{empty}");
+    assert_eq!(stranger["status"], 404, "{stranger}");
+    let document: Value = serde_json::from_str(include_str!("../../asyncapi/asyncapi.json")).unwrap();
+    let mut schema = document["components"]["messages"]["answer"]["payload"].clone();
+    schema["components"] = document["components"].clone();
+    for answer in &answers {
+        assert!(jsonschema::is_valid(&schema, &answer.event), "{}", answer.event);
+    }
+
+    let audit = server.list("/v1/audit?limit=50").await;
+    let found = audit.iter().find(|change| change["by"]["kind"] == "broker").expect("the audit trail tells of it");
+    assert_eq!(found["path"], "stockhold/feeds/scales/stock");
+    assert_eq!(found["subject"], "/v1/feeds/scales");
+    server.assert_clean().await;
+}
+
+/// While the server is killed, alone and with its Postgres, and the broker restarted, each report is taken once.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_outlive_servers_and_brokers() {
+    let mut mqtt = Broker::mosquitto("allow_anonymous true").await;
+    let home = server::place();
+    let url = format!("mqtt://127.0.0.1:{}", mqtt.port);
+    let start = || {
+        let mut command = server::serve_command(home.path(), &home.path().join("data"));
+        command.env("STOCKHOLD_MQTT_URL", &url).env("STOCKHOLD_MQTT_REPORTS", "true");
+        server::Server::run(command, home.path())
+    };
+    let mut running = start();
+    let key = running.key.clone().expect("a first start prints a key");
+    running.post("/v1/warehouses", &key, r#"{"code": "MAIN", "name": "Main"}"#);
+    running.post("/v1/products", &key, r#"{"sku": "TEA", "name": "Tea"}"#);
+    running.put("/v1/feeds/scales", &key, r#"{"name": "Scales", "warehouse": "MAIN"}"#);
+    let device = Device::that_reports("scale", mqtt.port).await;
+    server::within(server::LONG, "it is subscribed", || {
+        let (_, states) = running.get("/v1/brokers", &key);
+        states["items"][1]["connected"] == true
+    });
+    let mut sequence = 0;
+    for round in 0..4 {
+        for _ in 0..100 {
+            sequence += 1;
+            let report = json!({"sku": "TEA", "sequence": sequence, "reported_at": Timestamp::now(), "change": 1});
+            device.report("scales", report.to_string()).await;
+        }
+        match round {
+            0 => running.process.kill(),
+            1 => server::signal(server::postmaster(&home.path().join("data")), Signal::KILL),
+            2 => {
+                tokio::time::sleep(Duration::from_secs(1)).await; // until the broker has what the device sent
+                mqtt.stop();
+                mqtt.start_again().await;
+            }
+            _ => {}
+        }
+        if round == 0 {
+            running = start();
+        }
+    }
+    server::within(server::LONG, "every report is taken", || {
+        let (_, level) = running.get("/v1/stock/TEA/levels/MAIN", &key);
+        level["on_hand"] == sequence
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await; // whatever is taken twice is taken now
+    let (_, level) = running.get("/v1/stock/TEA/levels/MAIN", &key);
+    assert_eq!(level["on_hand"], sequence, "{level}");
+    let (_, check) = running.get("/v1/self-check", &key);
+    assert_eq!(check["differences"], json!([]), "{check}");
+    assert!(running.process.stop().success());
+}
+
+#[tokio::test]
+async fn one_of_two_servers_takes_reports_and_the_other_takes_over() {
+    let mqtt = Broker::mosquitto("allow_anonymous true").await;
+    let device = Device::that_reports("scale", mqtt.port).await;
+    let [first, second] = Server::pair_with(reporting(&mqtt)).await;
+    first.shop(&[("TEA", 0)]).await;
+    first.put("/v1/feeds/scales", json!({"name": "Scales", "warehouse": "MAIN"})).await.expect(200);
+    connected(&second, "mqtt_reports", true).await;
+    let change = |sequence: usize| {
+        json!({"sku": "TEA", "sequence": sequence, "reported_at": Timestamp::now(), "change": 1}).to_string()
+    };
+    device.report("scales", change(1)).await;
+    assert_eq!(device.answers(1).await.len(), 1);
+    first.stop().await;
+    device.report("scales", change(2)).await;
+    let answers = device.answers(2).await;
+    assert_eq!(answers[1].event["results"][0]["body"]["outcome"], "applied");
+    assert_eq!(second.level("TEA", "MAIN").await["on_hand"], 2);
+    assert_no_deadlocks([second]).await;
 }
 
 /// A certificate authority, and a server's certificate of its: their files.

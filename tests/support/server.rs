@@ -140,6 +140,11 @@ impl Server {
         call(self.address, "POST", path, key, body).unwrap_or((0, Value::Null))
     }
 
+    #[allow(dead_code, reason = "not every test that starts the server puts")]
+    pub fn put(&self, path: &str, key: &str, body: &str) -> (u16, Value) {
+        call(self.address, "PUT", path, key, body).unwrap_or((0, Value::Null))
+    }
+
     pub fn is_ready(&self) -> bool {
         self.get("/readyz", "").0 == 200
     }

@@ -1,12 +1,12 @@
 //! `POST /v1/feeds/{source}/stock`
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Limits;
-use crate::feeds::{Error, Feeds, NewReport, Outcome, Reported};
+use crate::feeds::take::is_of_a_change;
+use crate::feeds::{Feeds, NewReport, Reported};
 use crate::platform::batch::{Batch, BatchResult};
 use crate::platform::command::Command;
 use crate::platform::extract::Path;
@@ -68,18 +68,10 @@ pub(super) async fn report_stock(
             let reports = command.body.valid();
             let outcomes = feeds.report_in_tx(tx, source, reports, &limits.warehouses, command.caller.id).await?;
             let changes = outcomes.iter().any(is_of_a_change);
-            let results = command.body.answer_as(StatusCode::OK, outcomes)?.results;
+            let results = command.body.answer_ok(outcomes)?.results;
             let reply = Reply::ok(&ReportAnswer { results });
             Ok(if changes { reply } else { reply.of_no_change() })
         })
     });
     run.await
-}
-
-/// Whether a report was not taken before, or leaves a discrepancy that it is refused.
-fn is_of_a_change(outcome: &Result<Reported, Error>) -> bool {
-    match outcome {
-        Ok(reported) => reported.outcome != Outcome::Duplicate,
-        Err(error) => matches!(error, Error::Short(_)),
-    }
 }

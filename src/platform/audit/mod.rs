@@ -38,6 +38,8 @@ pub enum Actor {
     Caller(Caller),
     /// Whoever may run `stockhold` on the server's data
     CommandLine,
+    /// Devices, through the message broker of this name
+    Broker(&'static str),
     /// The server of its own accord
     Server,
 }
@@ -51,6 +53,7 @@ impl Actor {
         match self {
             Self::Caller(caller) => caller.kind.as_str(),
             Self::CommandLine => "command_line",
+            Self::Broker(_) => "broker",
             Self::Server => "server",
         }
     }
@@ -59,6 +62,7 @@ impl Actor {
         match self {
             Self::Caller(caller) => &caller.name,
             Self::CommandLine => "command line",
+            Self::Broker(name) => name,
             Self::Server => "server",
         }
     }
@@ -159,7 +163,7 @@ pub(super) async fn record_answers_in_tx(
 /// Who made a change
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct By {
-    /// `key`, `user`, `command_line`, or `server` for what it does of its own accord
+    /// `key`, `user`, `command_line`, `broker` for what devices reported through one, or `server` for what it does of its own accord
     pub kind: String,
     pub id: Option<Uuid>,
     pub name: String,
@@ -179,7 +183,7 @@ pub struct Change {
     /// By the clock of the database
     pub time: Timestamp,
     pub by: By,
-    /// Method and route, or the command
+    /// Method and route, or the command, or `MQTT` and where it was sent
     pub operation: String,
     pub path: Option<String>,
     /// The address of what was changed or made

@@ -337,11 +337,11 @@ async fn record<T: Input>(tx: &mut PgConnection, answered: &[(&Command<T>, &Repl
 
 /// How often a transaction was tried again that lost a race.
 #[derive(Default)]
-struct Tries(u32);
+pub struct Tries(u32);
 
 impl Tries {
     /// Whether to try again; waits a little before it says so.
-    async fn again<R>(&mut self, outcome: &Result<R, Problem>) -> bool {
+    pub async fn again<R>(&mut self, outcome: &Result<R, Problem>) -> bool {
         let lost = outcome.as_ref().is_err_and(Problem::is_transient);
         if !lost || self.0 == RETRIES {
             return false;
