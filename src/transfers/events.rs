@@ -3,7 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::model::{Arrival, Transfer, TransferLineView};
+use super::model::{Transfer, TransferLineView};
+use super::receipt::Arrival;
 use crate::events::Event;
 
 fn subject(id: Uuid) -> String {

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod http;
 mod model;
+mod receipt;
 mod repo;
 
 use sqlx::PgConnection;
@@ -33,7 +34,8 @@ use crate::warehouses::Warehouses;
 
 pub use error::Error;
 pub use http::router;
-pub use model::{NewReceipt, NewReceiptLine, NewTransfer, NewTransferLine, Transfer, TransferLineView, TransferStatus};
+pub use model::{NewTransfer, NewTransferLine, Transfer, TransferLineView, TransferStatus};
+pub use receipt::{NewReceipt, NewReceiptLine};
 
 use repo::Filter;
 
