@@ -17,6 +17,7 @@ pub(super) fn schema(r#type: &str) -> Value {
             ("warehouse", text()),
             ("quantity", number()),
         ]),
+        "order.flagged" => members(&[("order_id", id()), ("order_number", number()), ("reason", text())]),
         "stock.level_changed" => members(&[
             ("sku", text()),
             ("warehouse", text()),
@@ -35,6 +36,7 @@ pub(super) fn schema(r#type: &str) -> Value {
         _ => match r#type.split('.').next() {
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
+            Some("payment") => named("Payment"),
             Some("product") => named("Product"),
             Some("reservation") => named("Reservation"),
             Some("shipment") => {

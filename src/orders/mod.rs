@@ -11,6 +11,7 @@ mod events;
 mod fulfil;
 mod http;
 mod model;
+mod payment;
 mod repo;
 mod self_check;
 
@@ -35,6 +36,7 @@ use crate::warehouses::Location;
 pub use error::Error;
 pub use http::router;
 pub use model::Customer;
+pub use payment::{Paid, Payable};
 
 use model::{Filter, NewOrder, NewOrderLine, Order, OrderHead, OrderStatus};
 
@@ -223,7 +225,13 @@ impl Orders {
         let before = self.get_in_tx(conn, id).await?;
         let (status, fulfilment) = (before.derived_status(), before.derived_fulfilment());
         repo::set_status(conn, id, status, fulfilment, cancel_reason).await?;
+        // The total may be another, and so may be what the payments cover.
+        let changed = self.get_in_tx(conn, id).await?;
+        let paid = self.derive_payment_in_tx(conn, &changed).await?;
         let after = self.get_in_tx(conn, id).await?;
+        if paid {
+            Events::publish_in_tx(conn, &[events::of("order.paid", &after)]).await?;
+        }
         let is_new = before.head.status != OrderStatus::Completed && after.head.status == OrderStatus::Completed;
         let completed = is_new.then(|| events::of("order.completed", &after));
         Ok((after, completed))

@@ -1,6 +1,7 @@
 //! Schema `orders`.
 
 pub mod check;
+pub mod payment;
 
 use std::collections::HashMap;
 
