@@ -1,0 +1,327 @@
+//! Payments, and what may be done with them. Pure.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Error;
+use crate::platform::clock::Timestamp;
+use crate::platform::problem::Fault;
+
+/// Of what a provider says, what is kept.
+const ERROR_KEPT: usize = 1000;
+
+/// Who moves the money
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderName {
+    /// Somebody of the shop, whose word is the fact
+    Manual,
+    Stripe,
+}
+
+/// Where a payment is in its life
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentState {
+    /// Nobody has promised anything yet
+    Pending,
+    /// The money is promised
+    Authorised,
+    /// Some of the money came
+    Captured,
+    /// The promise was given up
+    Voided,
+    /// It was declined
+    Failed,
+    /// The promise ran out
+    Expired,
+}
+
+/// When money is taken that was promised
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureMode {
+    /// When somebody says so
+    #[default]
+    Manual,
+    /// At once, all of it
+    Automatic,
+}
+
+/// What is done with a payment
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    Authorise,
+    Capture,
+    Void,
+    Refund,
+}
+
+/// How it stands with an operation
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationState {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+/// An enum of ours as the text of a column, and back.
+pub(super) fn to_text<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        other => unreachable!("unit variants serialise to text, not to {other:?}"),
+    }
+}
+
+pub(super) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> sqlx::Result<T> {
+    serde_json::from_value(text.into()).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A payment to make
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "provider": "manual", "method": "invoice"}))]
+pub struct NewPayment {
+    pub order_id: Uuid,
+    pub provider: ProviderName,
+    /// How it is paid, in a word of yours; `invoice` for `manual` and `card` for others when left out
+    #[schema(pattern = "^[a-z0-9_]{1,32}$")]
+    pub method: Option<String>,
+    /// In minor units of the order's currency; all that is not paid yet when left out
+    #[schema(minimum = 1, maximum = 1_000_000_000_000i64)]
+    pub amount: Option<i64>,
+    /// A token that the provider's script made in the shopper's browser (`pm_…`); without one, the shopper confirms there
+    #[schema(pattern = "^[A-Za-z0-9_]{1,255}$")]
+    pub payment_method: Option<String>,
+    #[serde(default)]
+    #[schema(inline)]
+    pub capture: CaptureMode,
+}
+
+/// How much to capture
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"amount": 599}))]
+pub struct NewCapture {
+    /// In minor units; all that is authorised when left out
+    #[schema(minimum = 1, maximum = 1_000_000_000_000i64)]
+    pub amount: Option<i64>,
+}
+
+/// How much to give back
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"amount": 99, "reason": "a broken cup"}))]
+pub struct NewRefund {
+    /// In minor units; all that was captured when left out
+    #[schema(minimum = 1, maximum = 1_000_000_000_000i64)]
+    pub amount: Option<i64>,
+    #[schema(min_length = 1, max_length = 200)]
+    pub reason: Option<String>,
+}
+
+/// Money for an order, in minor units: `amount ≥ authorised ≥ captured ≥ refunded`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Payment {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    /// Of its order
+    pub channel: Option<String>,
+    pub provider: ProviderName,
+    #[schema(example = "invoice")]
+    pub method: String,
+    pub status: PaymentState,
+    pub capture: CaptureMode,
+    /// ISO 4217 code
+    #[schema(example = "EUR")]
+    pub currency: String,
+    /// Asked for
+    pub amount: i64,
+    pub authorised: i64,
+    pub captured: i64,
+    pub refunded: i64,
+    /// What the provider calls it
+    pub provider_reference: Option<String>,
+    /// When the authorisation runs out
+    pub expires_at: Option<Timestamp>,
+    pub last_error: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Something that was done with a payment, or is to be done by its provider
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PaymentOperation {
+    pub id: Uuid,
+    pub kind: OperationKind,
+    pub amount: i64,
+    pub status: OperationState,
+    pub reason: Option<String>,
+    pub provider_reference: Option<String>,
+    pub error: Option<String>,
+    pub attempts: i32,
+    pub created_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A payment with what was done with it
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PaymentDetail {
+    #[serde(flatten)]
+    pub payment: Payment,
+    /// In their order
+    pub operations: Vec<PaymentOperation>,
+    /// With which the shopper's browser confirms it, while it waits for that; read it from `GET /v1/payments/{id}`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub client_secret: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub order_id: Option<Uuid>,
+    pub status: Option<PaymentState>,
+    pub provider: Option<ProviderName>,
+    pub expiring_before: Option<Timestamp>,
+    pub channels: Option<Vec<String>>,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+impl Payment {
+    /// What it takes of its order's total, or may still take.
+    pub(super) fn claims(&self) -> i64 {
+        match (self.status, self.provider) {
+            (PaymentState::Pending, _) => self.amount,
+            // A provider takes money once, and gives up the rest.
+            (PaymentState::Captured, ProviderName::Stripe) => self.captured - self.refunded,
+            _ => self.authorised - self.refunded,
+        }
+    }
+
+    fn state(&self, what: &str) -> Error {
+        Error::State(format!("a payment that is {} cannot be {what}", to_text(self.status)))
+    }
+
+    /// How much is captured when so much is asked for.
+    pub(super) fn to_capture(&self, asked: Option<i64>) -> Result<i64> {
+        let once = self.provider == ProviderName::Stripe;
+        match self.status {
+            PaymentState::Authorised => {}
+            PaymentState::Captured if !once && self.captured < self.authorised => {}
+            _ => return Err(self.state("captured")),
+        }
+        within(asked, self.authorised - self.captured)
+    }
+
+    /// How much a void gives up.
+    pub(super) fn to_void(&self) -> Result<i64> {
+        match self.status {
+            PaymentState::Pending | PaymentState::Authorised => Ok(self.authorised),
+            _ => Err(self.state("voided")),
+        }
+    }
+
+    /// How much is given back when so much is asked for.
+    pub(super) fn to_refund(&self, asked: Option<i64>) -> Result<i64> {
+        if self.captured == self.refunded {
+            return Err(Error::State("there is nothing of this payment to give back".to_owned()));
+        }
+        within(asked, self.captured - self.refunded)
+    }
+
+    /// Books an operation that succeeded; gives the type of the news.
+    pub(super) fn book(&mut self, kind: OperationKind, amount: i64) -> &'static str {
+        self.last_error = None;
+        match kind {
+            OperationKind::Authorise => {
+                (self.status, self.authorised) = (PaymentState::Authorised, amount);
+                "payment.authorised"
+            }
+            OperationKind::Capture => {
+                self.status = PaymentState::Captured;
+                self.captured += amount;
+                "payment.captured"
+            }
+            OperationKind::Void => {
+                (self.status, self.authorised) = (PaymentState::Voided, 0);
+                "payment.voided"
+            }
+            OperationKind::Refund => {
+                self.refunded += amount;
+                "payment.refunded"
+            }
+        }
+    }
+}
+
+fn within(asked: Option<i64>, most: i64) -> Result<i64> {
+    match asked {
+        None => Ok(most),
+        Some(amount) if amount <= most => Ok(amount),
+        Some(amount) => {
+            let detail = format!("{amount} is more than the {most} that there are");
+            Err(Error::Invalid(vec![Fault::new("/amount", "exceeds", detail)]))
+        }
+    }
+}
+
+/// As it is kept.
+pub(super) fn kept(error: &str) -> String {
+    error.replace('\0', "\u{fffd}").chars().take(ERROR_KEPT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn payment(provider: ProviderName) -> Payment {
+        Payment {
+            id: Uuid::nil(),
+            order_id: Uuid::nil(),
+            channel: None,
+            provider,
+            method: "card".to_owned(),
+            status: PaymentState::Pending,
+            capture: CaptureMode::Manual,
+            currency: "EUR".to_owned(),
+            amount: 100,
+            authorised: 0,
+            captured: 0,
+            refunded: 0,
+            provider_reference: None,
+            expires_at: None,
+            last_error: None,
+            created_at: Timestamp::now(),
+            updated_at: Timestamp::now(),
+        }
+    }
+
+    proptest! {
+        /// Whatever is asked in whatever order, what is allowed keeps the amounts in their order.
+        #[test]
+        fn amounts_stay_in_their_order(asked in prop::collection::vec((0..4, prop::option::of(1..150i64)), 0..20), manual: bool) {
+            let mut payment = payment(if manual { ProviderName::Manual } else { ProviderName::Stripe });
+            for (what, amount) in asked {
+                let allowed = match what {
+                    0 if payment.status == PaymentState::Pending => Ok((OperationKind::Authorise, payment.amount)),
+                    0 | 1 => payment.to_capture(amount).map(|amount| (OperationKind::Capture, amount)),
+                    2 => payment.to_void().map(|amount| (OperationKind::Void, amount)),
+                    _ => payment.to_refund(amount).map(|amount| (OperationKind::Refund, amount)),
+                };
+                if let Ok((kind, amount)) = allowed {
+                    payment.book(kind, amount);
+                }
+                let Payment { amount, authorised, captured, refunded, .. } = payment;
+                prop_assert!(amount >= authorised && authorised >= captured && captured >= refunded && refunded >= 0);
+                prop_assert!((0..=amount).contains(&payment.claims()));
+                prop_assert_eq!(payment.status == PaymentState::Captured, captured > 0);
+            }
+        }
+    }
+}
