@@ -44,6 +44,7 @@ pub mod notices;
 pub mod openapi;
 pub mod ops;
 pub mod orders;
+pub mod payments;
 pub mod platform;
 pub mod reservations;
 pub mod telemetry;
