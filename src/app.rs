@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{Access, Guard};
 use crate::brokers::Brokers;
+use crate::carriers::Carriers;
 use crate::config::Config;
 use crate::events::Events;
 use crate::feeds::Feeds;
@@ -32,7 +33,7 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::{
-    access, asyncapi, brokers, events, feeds, inventory, notices, openapi, ops, orders, reservations, transfers,
+    access, asyncapi, brokers, carriers, events, feeds, inventory, notices, openapi, ops, orders, reservations, transfers,
     warehouses, webhooks,
 };
 
@@ -60,6 +61,7 @@ pub struct App {
     pub webhooks: Webhooks,
     pub brokers: Brokers,
     pub notices: Notices,
+    pub carriers: Carriers,
     pub jobs: Jobs,
 }
 
@@ -82,6 +84,7 @@ impl App {
         let brokers = Brokers::new(db.clone(), events.clone(), feeds.clone(), config.brokers());
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
         let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
+        let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -96,6 +99,7 @@ impl App {
             webhooks,
             brokers,
             notices,
+            carriers,
             jobs,
         }
     }
@@ -114,6 +118,7 @@ impl App {
             .merge(webhooks::router(self.webhooks.clone()))
             .merge(brokers::router(self.brokers.clone()))
             .merge(notices::router(self.notices.clone()))
+            .merge(carriers::router(self.carriers.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 

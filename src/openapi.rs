@@ -38,6 +38,7 @@ const TAGS: &[(&str, &str)] = &[
     ("feeds", "What other systems report of stock"),
     ("events", "What happened"),
     ("notices", "Mails to who waits for a product"),
+    ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),
     ("operations", "Health, metrics, jobs and the self-check"),
 ];
@@ -275,6 +276,10 @@ fn problem(operation: &mut Operation, status: &str, description: &str) {
 }
 
 fn as_problem(response: &mut Response) {
+    // What is shown to people is a page, also where it is none.
+    if response.content.contains_key("text/html") {
+        return;
+    }
     let schema = Ref::from_schema_name(ProblemDocument::name());
     let content = ContentBuilder::new().schema(Some(schema)).build();
     response.content.clear();

@@ -27,6 +27,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),
+    ("carriers", &["orders", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     ("ops", &["orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
     (
@@ -43,6 +44,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "webhooks",
             "brokers",
             "notices",
+            "carriers",
             "ops",
             "asyncapi",
             "config",
@@ -53,7 +55,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ),
     ("cli", &["app", "access", "ops", "config", "lifecycle", "telemetry", "platform"]),
     ("main", &["cli"]),
-    ("config", &["access", "brokers types", "notices types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
+    ("config", &["access", "brokers types", "carriers types", "notices types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
     ("telemetry", &["config"]),
     ("openapi", &["platform"]),
     ("asyncapi", &["events types"]), // the catalogue of events
@@ -75,6 +77,7 @@ const ROOMS: &[&str] = &[
     "webhooks",
     "brokers",
     "notices",
+    "carriers",
     "ops",
 ];
 
@@ -90,6 +93,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("orders", &["reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
+    ("carriers", &["orders", "events"]), // what is delivered is so for the order too
     ("ops", &["inventory", "transfers", "reservations", "orders"]), // the self-check and its repair
     ("cli", &["events"]),      // a restore, after which the feed goes on
 ];
@@ -114,6 +118,7 @@ const SCHEMAS: &[&str] = &[
     "webhooks",
     "brokers",
     "notices",
+    "carriers",
 ];
 
 /// Crates that belong in some places only, and why.

@@ -37,6 +37,7 @@ pub const CATALOGUE: &[Kind] = &[
     kind("shipment.created", "orders/", "A shipment of an order was made"),
     kind("shipment.delivered", "orders/", "A shipment arrived"),
     kind("shipment.shipped", "orders/", "A shipment left the warehouse"),
+    kind("shipment.tracking_changed", "orders/", "A shipment is somewhere else on its way"),
     kind("stock.level_changed", "products/", "The stock of a product in a warehouse changed"),
     kind("stock.low", "products/", "The stock of a product in a warehouse fell to its reorder point"),
     kind("stock.state_changed", "products/", "A product went in stock, low, out of stock, or the like"),

@@ -38,6 +38,11 @@ const RESOURCES: &[Resource] = &[
     resource("Reservation", &["/v1/reservations/{id}"], &[("id", "$response.body#/id")]),
     resource("Order", &["/v1/orders/{id}"], &[("id", "$response.body#/id")]),
     resource("Shipment", &["/v1/orders/{id}"], &[("id", "$request.path.id"), ("shipment_id", "$response.body#/id")]),
+    resource(
+        "Tracking",
+        &["/v1/orders/{id}"],
+        &[("id", "$request.path.id"), ("shipment_id", "$response.body#/shipment_id")],
+    ),
     resource("Return", &["/v1/orders/{id}"], &[("id", "$request.path.id")]),
     resource("Transfer", &["/v1/transfers/{id}"], &[("id", "$response.body#/id")]),
     resource("FeedSource", &["/v1/feeds/{source}"], &[("source", "$response.body#/code")]),

@@ -34,9 +34,9 @@ use crate::warehouses::Location;
 
 pub use error::Error;
 pub use http::router;
-pub use model::Customer;
+pub use model::{Customer, Order, Shipment};
 
-use model::{Filter, NewOrder, NewOrderLine, Order, OrderHead, OrderStatus};
+use model::{Filter, NewOrder, NewOrderLine, OrderHead, OrderStatus};
 
 #[derive(Clone)]
 pub struct Orders {
@@ -147,7 +147,7 @@ impl Orders {
     }
 
     /// By id or number.
-    async fn get(&self, id_or_number: &str, limits: &Limits) -> Result<Order> {
+    pub async fn get(&self, id_or_number: &str, limits: &Limits) -> Result<Order> {
         // In one moment: an order that is being shipped must not be seen in halves.
         let mut conn = self.db.snapshot().await?;
         let id = self.resolve(&mut conn, id_or_number).await?;
@@ -175,7 +175,7 @@ impl Orders {
     }
 
     /// Locks the order's row, and reads the order.
-    async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str, limits: &Limits) -> Result<Order> {
+    pub async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str, limits: &Limits) -> Result<Order> {
         let id = self.resolve(conn, id_or_number).await?;
         if !repo::lock(conn, id).await? {
             return Err(Error::NotFound(id_or_number.to_owned()));

@@ -81,6 +81,7 @@ impl Shop {
             "GET /healthz",
             "GET /problems/{slug}",
             "GET /readyz",
+            "GET /track/{token}",
             "POST /v1/session",
             "GET /v1/session/oidc",
             "GET /v1/session/oidc/callback",
