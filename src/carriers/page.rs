@@ -55,7 +55,8 @@ fn shipment(of: &str, tracking: &Tracking) -> String {
         let _ = write!(html, "<p>{} {}</p>", escape(carrier), escape(number));
     }
     if let Some(url) = &tracking.tracking_url {
-        let _ = write!(html, "<p><a href=\"{}\" rel=\"noreferrer noopener\">Follow it at the carrier</a></p>", escape(url));
+        let _ =
+            write!(html, "<p><a href=\"{}\" rel=\"noreferrer noopener\">Follow it at the carrier</a></p>", escape(url));
     }
     if !tracking.events.is_empty() {
         html.push_str("<ol>");
