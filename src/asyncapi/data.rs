@@ -33,6 +33,7 @@ pub(super) fn schema(r#type: &str) -> Value {
         "return.received" => members(&[("order_id", id()), ("order_number", number()), ("return", named("Return"))]),
         "transfer.shipped" | "transfer.received" => transfer(r#type),
         _ => match r#type.split('.').next() {
+            Some("cart") => named("Cart"),
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
             Some("product") => named("Product"),
