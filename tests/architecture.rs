@@ -24,10 +24,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
     ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
-    (
-        "carts",
-        &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"],
-    ),
+    ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),

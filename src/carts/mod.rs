@@ -89,11 +89,7 @@ impl Carts {
         Ok(cart)
     }
 
-    async fn prices(
-        &self,
-        conn: &mut PgConnection,
-        lines: &[NewCartLine],
-    ) -> Result<HashMap<String, Money>> {
+    async fn prices(&self, conn: &mut PgConnection, lines: &[NewCartLine]) -> Result<HashMap<String, Money>> {
         let skus: Vec<String> = lines.iter().map(|line| line.sku.0.clone()).collect();
         Ok(self.inventory.prices(conn, &skus).await?)
     }
@@ -289,7 +285,8 @@ impl Carts {
         let wrong = wanted.into_iter().filter_map(|((reservation, sku), (cart, quantity))| {
             // What is not held at all has ended, by its time or by somebody's hand.
             let found = *held.get(&(reservation, sku.clone()))?;
-            (found != quantity).then(|| Difference::new("cart_is_held", format!("{sku} of cart {cart}"), quantity, found))
+            (found != quantity)
+                .then(|| Difference::new("cart_is_held", format!("{sku} of cart {cart}"), quantity, found))
         });
         Ok(wrong.collect())
     }

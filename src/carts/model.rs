@@ -311,7 +311,7 @@ impl Cart {
         let line = &mut self.lines[n];
         line.quantity += new.quantity.0;
         if line.quantity > MAX_QUANTITY {
-            return Err(Fault::new("/quantity", "maximum", format!("a line has at most {MAX_QUANTITY} units")));
+            return Err(Fault::new("/quantity", "too_many", format!("a line has at most {MAX_QUANTITY} units")));
         }
         line.unit_price = new.unit_price.clone().or_else(|| line.unit_price.take());
         line.discount = new.discount.clone().or_else(|| line.discount.take());

@@ -95,7 +95,7 @@ impl Orders {
 
     /// Places each order with what its reservation holds; one that is refused does not fail its neighbours. It takes a
     /// fixed number of statements, whatever the number of orders.
-    async fn place_reserved_in_tx(
+    pub async fn place_reserved_in_tx(
         &self,
         conn: &mut PgConnection,
         requests: &[Reserved<'_>],

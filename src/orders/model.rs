@@ -393,8 +393,10 @@ impl Order {
 }
 
 fn totals_of(head: &OrderHead, lines: &[LineRecord]) -> Option<Totals> {
-    let priced = lines.iter().map(|line| {
-        Priced { terms: &line.terms, quantity: line.quantity, left: line.quantity - line.cancelled }
+    let priced = lines.iter().map(|line| Priced {
+        terms: &line.terms,
+        quantity: line.quantity,
+        left: line.quantity - line.cancelled,
     });
     totals(&priced.collect::<Vec<_>>(), head.shipping_price.as_ref(), head.prices_include_tax)
 }

@@ -226,7 +226,8 @@ mod tests {
     fn what_is_cancelled_is_not_paid_nor_is_its_shipping() {
         let tea = terms(500, 101, 0);
         let shipping = ShippingPrice { label: None, price: euro(490), tax_rate: 0 };
-        let of = |left| totals(&[Priced { terms: &tea, quantity: 2, left }], Some(&shipping), true).map(|it| amounts(&it));
+        let of =
+            |left| totals(&[Priced { terms: &tea, quantity: 2, left }], Some(&shipping), true).map(|it| amounts(&it));
         assert_eq!(of(1), Some([500, 50, 490, 0, 940]));
         assert_eq!(of(0), Some([0, 0, 0, 0, 0]));
     }
@@ -237,7 +238,8 @@ mod tests {
         let pounds = Terms { unit_price: Some(Money { amount: 1, currency: "GBP".to_owned() }), ..Terms::default() };
         let line = |terms| Priced { terms, quantity: 1, left: 1 };
         assert_eq!(totals(&[line(&tea), line(&pounds)], None, true), None);
-        assert_eq!(totals(&[line(&tea), line(&Terms::default())], None, true), None);
+        let unpriced = Terms::default();
+        assert_eq!(totals(&[line(&tea), line(&unpriced)], None, true), None);
         assert_eq!(totals(&[], None, true), None);
         let beyond = terms(i64::MAX, 0, 0);
         assert_eq!(totals(&[line(&beyond), line(&beyond)], None, true), None);

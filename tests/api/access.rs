@@ -14,6 +14,8 @@ struct Shop {
     document: Document,
     order: String,
     shipment: String,
+    cart: String,
+    cart_line: String,
     reservation: String,
     transfer: String,
     key: String,
@@ -38,6 +40,7 @@ impl Shop {
         server.stock("TEA-1", "LONDON", 100).await;
         let line = json!([{"sku": "TEA-1", "quantity": 1}]);
         let reservation = server.reserve(json!({"lines": line, "channel": "web"})).await;
+        let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
         let order = server.post("/v1/orders", json!({"lines": line, "channel": "web"})).await.expect(201);
         let order = order["id"].as_str().unwrap().to_owned();
         let shipment = server.post(&format!("/v1/orders/{order}/shipments"), json!({"warehouse": "LONDON"})).await;
@@ -61,6 +64,8 @@ impl Shop {
             order,
             shipment: id(&shipment),
             reservation: id(&reservation),
+            cart_line: id(&cart["lines"][0]),
+            cart: id(&cart),
             transfer: id(&transfer),
             key: id(&key),
             user: id(&user),
@@ -95,6 +100,7 @@ impl Shop {
         let id = match area {
             "orders" => &self.order,
             "reservations" => &self.reservation,
+            "carts" => &self.cart,
             "transfers" => &self.transfer,
             "keys" => &self.key,
             "users" => &self.user,
@@ -107,6 +113,7 @@ impl Shop {
         let names = [
             ("{id}", id, NOBODY),
             ("{shipment_id}", &self.shipment, NOBODY),
+            ("{line_id}", &self.cart_line, NOBODY),
             ("{delivery}", &self.delivery, NOBODY),
             ("{sku}", "TEA-1", "NONE"),
             ("{warehouse}", "LONDON", "NONE"),

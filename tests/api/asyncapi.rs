@@ -98,6 +98,14 @@ async fn everything_happens(server: &Server) {
     let other = server.order("TEA", 1).await;
     server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
 
+    let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
+    let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    server.post(&format!("{path}/merge"), json!({"from": guest["id"]})).await.expect(200);
+    server.delete(&path).await.expect(204);
+    server.patch(&path, json!({"reference": "again"})).await.expect(200);
+    server.post(&format!("{path}/checkout"), json!({})).await.expect(201);
+
     server.patch("/v1/products/LATE", json!({"availability": {"backorder_limit": 5}})).await.expect(200);
     server.order("LATE", 1).await;
     server.stock("LATE", "MAIN", 3).await;

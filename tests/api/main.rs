@@ -12,6 +12,7 @@ mod asyncapi;
 mod audit;
 mod backorders;
 mod bad_input;
+mod carts;
 mod conventions;
 mod dropped_futures;
 mod events;

@@ -179,6 +179,23 @@ async fn every_operation_has_an_example_that_works() {
     assert_eq!(batch["results"][0]["status"], 201, "{batch}");
     doc.call(&server, "GET", "/v1/reservations", "/v1/reservations?owner=cart-4711&sku=TEA-1").await;
 
+    let guest = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let cart = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    doc.call(&server, "GET", "/v1/carts/{id}", &path).await;
+    doc.call(&server, "GET", "/v1/carts", "/v1/carts?reference=session-4711&status=open").await;
+    doc.call(&server, "PATCH", "/v1/carts/{id}", &path).await;
+    doc.call(&server, "POST", "/v1/carts/{id}/lines", &format!("{path}/lines")).await;
+    let from = json!({"from": guest["id"]});
+    doc.call_with(&server, "POST", "/v1/carts/{id}/merge", &format!("{path}/merge"), Some(from)).await;
+    doc.call(&server, "POST", "/v1/carts/{id}/checkout", &format!("{path}/checkout")).await;
+    let cart = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    let line = format!("{path}/lines/{}", cart["lines"][0]["id"].as_str().unwrap());
+    doc.call(&server, "PATCH", "/v1/carts/{id}/lines/{line_id}", &line).await;
+    doc.call(&server, "DELETE", "/v1/carts/{id}/lines/{line_id}", &line).await;
+    doc.call(&server, "DELETE", "/v1/carts/{id}", &path).await;
+
     let order = doc.call(&server, "POST", "/v1/orders", "/v1/orders").await;
     let path = format!("/v1/orders/{}", order["number"]);
     doc.call(&server, "GET", "/v1/orders/{id}", &path).await;

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Limits;
-use crate::carts::{Carts, Error};
 use crate::carts::model::Cart;
+use crate::carts::{Carts, Error};
 use crate::platform::command::Command;
 use crate::platform::extract::{Json, Path};
 use crate::platform::problem::{Fault, Problem, ProblemDocument};
