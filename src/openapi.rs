@@ -31,6 +31,7 @@ const TAGS: &[(&str, &str)] = &[
     ("products", "What is sold"),
     ("stock", "Levels, the ledger, and what is available"),
     ("reservations", "Holds with a time-to-live"),
+    ("carts", "What shoppers are about to buy, held for them"),
     ("orders", "From the sale to the doorstep, and back"),
     ("warehouses", "Places that hold stock"),
     ("channels", "Places that sell, and how their orders find a warehouse"),

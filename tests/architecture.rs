@@ -24,12 +24,13 @@ const STAIR: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
     ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
+    ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
-    ("ops", &["orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
+    ("ops", &["carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
     (
         "app",
         &[
@@ -41,6 +42,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "feeds",
             "reservations",
             "orders",
+            "carts",
             "webhooks",
             "brokers",
             "notices",
@@ -74,6 +76,7 @@ const ROOMS: &[&str] = &[
     "feeds",
     "reservations",
     "orders",
+    "carts",
     "webhooks",
     "brokers",
     "notices",
@@ -91,10 +94,11 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
     ("orders", &["reservations", "inventory", "events"]),
+    ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("carriers", &["orders", "events"]), // what is delivered is so for the order too
-    ("ops", &["inventory", "transfers", "reservations", "orders"]), // the self-check and its repair
+    ("ops", &["inventory", "transfers", "reservations", "orders", "carts"]), // the self-check and its repair
     ("cli", &["events"]),      // a restore, after which the feed goes on
 ];
 
@@ -115,6 +119,7 @@ const SCHEMAS: &[&str] = &[
     "feeds",
     "reservations",
     "orders",
+    "carts",
     "webhooks",
     "brokers",
     "notices",

@@ -36,6 +36,7 @@ pub(super) fn schema(r#type: &str) -> Value {
         }
         "transfer.shipped" | "transfer.received" => transfer(r#type),
         _ => match r#type.split('.').next() {
+            Some("cart") => named("Cart"),
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
             Some("product") => named("Product"),

@@ -8,7 +8,7 @@ use crate::platform::problem::{self, Fault, Problem};
 pub enum Error {
     /// 409 `invalid-state`
     #[error("{0} reports of this shipment are kept already")]
-    TooMany(i64),
+    TooMany(usize),
     /// 422 `validation`
     #[error("the request is not valid")]
     Invalid(Vec<Fault>),

@@ -2,7 +2,8 @@
 //!
 //! - **Invariant:** what is reported of a shipment counts once, in whatever order it comes; the newest of it is where the
 //!   shipment is.
-//! - **Invariant:** a tracking page tells nothing personal, so that a link that got into other hands does no harm.
+//! - **Invariant:** of the order, a tracking page tells its number and its parcels alone: no name, no address, nothing that was
+//!   bought. Beside that it shows what is reported of the parcels, in the words of who reports it.
 
 mod directory;
 mod error;
@@ -38,7 +39,7 @@ use model::{NewTracking, Tracking, TrackingLink, TrackingStatus};
 type Result<T> = std::result::Result<T, Error>;
 
 /// Reports kept of one shipment.
-const MOST: i64 = 1000;
+const MOST: usize = 1000;
 
 #[derive(Clone)]
 pub struct Carriers {
@@ -68,9 +69,17 @@ impl Carriers {
     }
 
     async fn tracking_of(&self, conn: &mut PgConnection, shipment: &Shipment) -> Result<Tracking> {
-        let events = repo::events_of(conn, shipment.id).await?;
-        let url = self.directory.link(shipment.carrier.as_deref(), shipment.tracking_number.as_deref());
-        Ok(Tracking::new(shipment, url, events))
+        Ok(self.tracking_of_all(conn, std::slice::from_ref(shipment)).await?.pop().expect("one for one"))
+    }
+
+    async fn tracking_of_all(&self, conn: &mut PgConnection, shipments: &[Shipment]) -> Result<Vec<Tracking>> {
+        let ids: Vec<Uuid> = shipments.iter().map(|shipment| shipment.id).collect();
+        let mut events = repo::events_of(conn, &ids).await?;
+        let tracked = shipments.iter().map(|shipment| {
+            let url = self.directory.link(shipment.carrier.as_deref(), shipment.tracking_number.as_deref());
+            Tracking::new(shipment, url, events.remove(&shipment.id).unwrap_or_default())
+        });
+        Ok(tracked.collect())
     }
 
     /// Takes note of a report, and says what it changed: before and after. The order's row is locked.
@@ -88,12 +97,12 @@ impl Carriers {
         }
         let shipment = shipment_of(order, shipment, limits)?;
         let before = self.tracking_of(conn, shipment).await?;
-        if i64::try_from(before.events.len()).is_ok_and(|many| many >= MOST) {
-            return Err(Error::TooMany(MOST));
-        }
         let at = new.at.unwrap_or(now).min(now);
         if !repo::insert(conn, id::new(), shipment, new, at).await? {
             return Ok((before.clone(), before));
+        }
+        if before.events.len() >= MOST {
+            return Err(Error::TooMany(MOST));
         }
         let mut after = self.tracking_of(conn, shipment).await?;
         if after.status != before.status {
@@ -130,10 +139,7 @@ impl Carriers {
         drop(conn);
         let order = self.orders.get(&order.to_string(), &Limits::default()).await?;
         let mut conn = self.db.conn().await?;
-        let mut tracked = Vec::new();
-        for shipment in &order.shipments {
-            tracked.push(self.tracking_of(&mut conn, shipment).await?);
-        }
+        let tracked = self.tracking_of_all(&mut conn, &order.shipments).await?;
         Ok(Some(page::of(&self.shop_name, &order, &tracked)))
     }
 }

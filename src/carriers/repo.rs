@@ -1,5 +1,7 @@
 //! Schema `carriers`.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -11,21 +13,26 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
 }
 
-/// The newest first.
-pub(super) async fn events_of(conn: &mut PgConnection, shipment: Uuid) -> sqlx::Result<Vec<TrackingEvent>> {
+/// What was reported of each of these shipments, the newest first.
+pub(super) async fn events_of(
+    conn: &mut PgConnection,
+    shipments: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Vec<TrackingEvent>>> {
     let rows = sqlx::query!(
-        r#"SELECT status, at AS "at: Timestamp", description, place FROM carriers.tracking_events
-           WHERE shipment_id = $1 ORDER BY at DESC, id DESC"#,
-        shipment
+        r#"SELECT shipment_id, status, at AS "at: Timestamp", description, place FROM carriers.tracking_events
+           WHERE shipment_id = ANY ($1) ORDER BY at DESC, id DESC"#,
+        shipments
     )
     .fetch_all(conn)
     .await?;
-    let events = rows.into_iter().map(|row| {
+    let mut events: HashMap<Uuid, Vec<TrackingEvent>> = HashMap::new();
+    for row in rows {
         let status = serde_json::from_value(row.status.into()).map_err(|error| sqlx::Error::Decode(error.into()))?;
         let description = (!row.description.is_empty()).then_some(row.description);
-        Ok(TrackingEvent { status, at: row.at, description, place: row.place })
-    });
-    events.collect()
+        let event = TrackingEvent { status, at: row.at, description, place: row.place };
+        events.entry(row.shipment_id).or_default().push(event);
+    }
+    Ok(events)
 }
 
 /// False: it was reported before.

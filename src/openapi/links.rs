@@ -36,6 +36,7 @@ const RESOURCES: &[Resource] = &[
         &[("sku", "$response.body#/movement/sku"), ("warehouse", "$response.body#/level/warehouse")],
     ),
     resource("Reservation", &["/v1/reservations/{id}"], &[("id", "$response.body#/id")]),
+    resource("Cart", &["/v1/carts/{id}"], &[("id", "$response.body#/id"), ("line_id", "$response.body#/lines/0/id")]),
     resource("Order", &["/v1/orders/{id}"], &[("id", "$response.body#/id")]),
     resource("Shipment", &["/v1/orders/{id}"], &[("id", "$request.path.id"), ("shipment_id", "$response.body#/id")]),
     resource(

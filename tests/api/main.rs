@@ -13,6 +13,7 @@ mod audit;
 mod backorders;
 mod bad_input;
 mod carriers;
+mod carts;
 mod conventions;
 mod dropped_futures;
 mod events;

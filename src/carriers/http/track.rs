@@ -14,7 +14,7 @@ use crate::platform::reply::Reply;
 /// Show a customer where an order is
 ///
 /// A page for browsers, without login or script; `POST /v1/orders/{id}/tracking-link` gives its address.
-#[utoipa::path(get, path = "/track/{token}", tag = "carriers", security(()),
+#[utoipa::path(get, path = "/track/{token}", tag = "carriers",
     params(("token" = String, Path, description = "As the link has it")), responses(
     (status = 200, description = "The page", body = String, content_type = "text/html"),
     (status = 404, description = "A page that says that the link is none", body = String, content_type = "text/html"),
