@@ -103,14 +103,15 @@ impl Orders {
         let now = repo::clock(conn).await?;
         let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|it| (it.reservation, it.limits)).collect();
         let found = self.reservations.to_commit(conn, &asked).await?;
-        let mut taken = HashSet::new();
-        let looked_at = requests.iter().zip(found).map(|(request, found)| {
+        let (mut taken, mut second) = (HashSet::new(), Vec::new());
+        let looked_at = requests.iter().zip(found).enumerate().map(|(n, (request, found))| {
             check(request.new, now)?;
             let reservation = fitting(request.new, found)?;
             // Whoever came first has it.
             if taken.insert(request.reservation) {
                 Ok((request, reservation))
             } else {
+                second.push(n);
                 Err(reservations::Error::Ended(Status::Committed).into())
             }
         });
@@ -127,10 +128,18 @@ impl Orders {
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
         let (committed, outcomes) = self.reservations.commit_in_tx(conn, &commits).await?;
+        let ended: HashMap<Uuid, Status> = how_ended(&commits, &outcomes).collect();
         let alive = outcomes.into_iter().zip(drafts).map(|(outcome, draft)| Ok(outcome.map(|()| draft)?));
-        let (drafts, ended) = sift::<_, Error>(alive);
+        let (drafts, too_late) = sift::<_, Error>(alive);
         let orders = self.write_in_tx(conn, &drafts, committed, now).await?;
-        Ok(refused.weave(ended.weave(orders.into_iter().map(Ok))))
+        let mut placed: Vec<Result<Order>> = refused.weave(too_late.weave(orders.into_iter().map(Ok)));
+        // Should who came first have come too late, so did who came second, and for the same reason.
+        for n in second {
+            if let Some(status) = ended.get(&requests[n].reservation) {
+                placed[n] = Err(reservations::Error::Ended(*status).into());
+            }
+        }
+        Ok(placed)
     }
 
     /// Writes orders whose lines have been promised their stock, and publishes all of its news.
@@ -286,6 +295,17 @@ impl<'a> Draft<'a> {
 fn check(new: &NewOrder, now: Timestamp) -> Result<()> {
     let faults = new.faults(now);
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Of those that could not be committed, how they had ended.
+fn how_ended<'a>(
+    commits: &'a [(Reservation, Allocate)],
+    outcomes: &'a [std::result::Result<(), reservations::Error>],
+) -> impl Iterator<Item = (Uuid, Status)> + 'a {
+    commits.iter().zip(outcomes).filter_map(|((reservation, _), outcome)| match outcome {
+        Err(reservations::Error::Ended(status)) => Some((reservation.id, *status)),
+        _ => None,
+    })
 }
 
 /// The reservation to make the order from.
