@@ -32,7 +32,7 @@ pub(super) fn schema(r#type: &str) -> Value {
         }
         "return.received" => members(&[("order_id", id()), ("order_number", number()), ("return", named("Return"))]),
         "shipment.tracking_changed" => {
-            members(&[("order_id", id()), ("order_number", number()), ("tracking", named("Tracking"))])
+            members(&[("order_id", id()), ("order_number", number()), ("tracking", named("ShipmentTracking"))])
         }
         "transfer.shipped" | "transfer.received" => transfer(r#type),
         _ => match r#type.split('.').next() {

@@ -81,7 +81,7 @@ pub struct TrackingEvent {
 
 /// Where a shipment is, and was
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = ShipmentTracking, example = json!({
     "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "shipment_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1d", "carrier": "DPD",
     "tracking_number": "15501234567890", "tracking_url": "https://tracking.dpd.de/status/en_US/parcel/15501234567890",
     "status": "in_transit", "delivered_at": null,

@@ -40,7 +40,7 @@ const RESOURCES: &[Resource] = &[
     resource("Order", &["/v1/orders/{id}"], &[("id", "$response.body#/id")]),
     resource("Shipment", &["/v1/orders/{id}"], &[("id", "$request.path.id"), ("shipment_id", "$response.body#/id")]),
     resource(
-        "Tracking",
+        "ShipmentTracking",
         &["/v1/orders/{id}"],
         &[("id", "$request.path.id"), ("shipment_id", "$response.body#/shipment_id")],
     ),
