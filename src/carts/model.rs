@@ -232,7 +232,7 @@ pub struct Cart {
     pub shipping_price: Option<ShippingPrice>,
     /// Whether tax is part of the prices, or comes on top of them
     pub prices_include_tax: bool,
-    /// What is to be paid; null unless all lines are priced in one currency
+    /// What is to be paid; null unless all lines are priced in one currency, and where it is more than an amount may be
     pub totals: Option<Totals>,
     /// How long it holds its stock after each change, in seconds
     pub ttl_seconds: i64,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::model::{Cart, CartStatus, Filter};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::{from_json, to_json};
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
@@ -29,14 +30,6 @@ struct Row {
     order_id: Option<Uuid>,
     created_at: Timestamp,
     updated_at: Timestamp,
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> sqlx::Result<T> {
-    serde_json::from_value(value).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<Value> {
-    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 impl TryFrom<Row> for Cart {

@@ -346,7 +346,8 @@ pub struct Return {
 pub struct Order {
     #[serde(flatten)]
     pub head: OrderHead,
-    /// What is to be paid for all lines, less what was cancelled; null unless all are priced in one currency
+    /// What is to be paid for all lines, less what was cancelled; null unless all are priced in one currency, and
+    /// where it is more than an amount may be
     pub total: Option<Money>,
     /// What that is made of
     pub totals: Option<Totals>,

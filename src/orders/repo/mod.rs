@@ -16,6 +16,7 @@ use super::pricing::Terms;
 use super::{Draft, DraftLine};
 use crate::inventory::{Demand, Disposition};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::{from_json, to_json};
 use crate::platform::money::Money;
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
@@ -40,14 +41,6 @@ struct OrderRow {
     placed_at: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> sqlx::Result<T> {
-    serde_json::from_value(value).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<Value> {
-    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 impl TryFrom<OrderRow> for OrderHead {
