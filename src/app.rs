@@ -12,6 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{Access, Guard};
 use crate::brokers::Brokers;
+use crate::carriers::Carriers;
+use crate::carts::Carts;
 use crate::config::Config;
 use crate::events::Events;
 use crate::feeds::Feeds;
@@ -32,8 +34,8 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::{
-    access, asyncapi, brokers, events, feeds, inventory, notices, openapi, ops, orders, reservations, transfers,
-    warehouses, webhooks,
+    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, reservations,
+    transfers, warehouses, webhooks,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -57,9 +59,11 @@ pub struct App {
     pub feeds: Feeds,
     pub reservations: Reservations,
     pub orders: Orders,
+    pub carts: Carts,
     pub webhooks: Webhooks,
     pub brokers: Brokers,
     pub notices: Notices,
+    pub carriers: Carriers,
     pub jobs: Jobs,
 }
 
@@ -78,10 +82,12 @@ impl App {
         let feeds = Feeds::new(db.clone(), inventory.clone(), warehouses.clone());
         let reservations = Reservations::new(db.clone(), inventory.clone());
         let orders = Orders::new(db.clone(), reservations.clone(), inventory.clone());
+        let carts = Carts::new(db.clone(), inventory.clone(), reservations.clone(), orders.clone());
         let webhooks = Webhooks::new(db.clone(), events.clone(), config.webhooks.clone());
         let brokers = Brokers::new(db.clone(), events.clone(), feeds.clone(), config.brokers());
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
         let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
+        let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -93,9 +99,11 @@ impl App {
             feeds,
             reservations,
             orders,
+            carts,
             webhooks,
             brokers,
             notices,
+            carriers,
             jobs,
         }
     }
@@ -110,16 +118,18 @@ impl App {
             .merge(feeds::router(self.feeds.clone()))
             .merge(reservations::router(self.reservations.clone()))
             .merge(orders::router(self.orders.clone()))
+            .merge(carts::router(self.carts.clone()))
             .merge(events::router(self.events.clone(), shutdown.clone()))
             .merge(webhooks::router(self.webhooks.clone()))
             .merge(brokers::router(self.brokers.clone()))
             .merge(notices::router(self.notices.clone()))
+            .merge(carriers::router(self.carriers.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 
     pub fn self_check(&self) -> SelfCheck {
-        let Self { db, inventory, transfers, reservations, orders, .. } = self.clone();
-        SelfCheck::new(db, inventory, transfers, reservations, orders)
+        let Self { db, inventory, transfers, reservations, orders, carts, .. } = self.clone();
+        SelfCheck::new(db, inventory, transfers, reservations, orders, carts)
     }
 
     /// The OpenAPI document of this server.
@@ -180,6 +190,16 @@ impl App {
                 async move { reservations.expire_due().await }
             });
         }
+        let carts = self.carts.clone();
+        workers.every("carts", Duration::from_millis(500), shutdown.clone(), move || {
+            let carts = carts.clone();
+            async move { carts.abandon_due().await }
+        });
+        let (carts, days) = (self.carts.clone(), config.cart_days);
+        workers.every("old carts", Duration::from_secs(600), shutdown.clone(), move || {
+            let carts = carts.clone();
+            async move { carts.forget_old(days).await }
+        });
         let inventory = self.inventory.clone();
         workers.every("backlog", Duration::from_secs(1), shutdown.clone(), move || {
             let inventory = inventory.clone();

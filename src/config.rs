@@ -13,7 +13,7 @@ use crate::brokers::{self, Mqtt, Nats};
 use crate::platform::client::{ForwardedHeader, Networks};
 use crate::platform::limits::Limits;
 use crate::platform::variables::{Loose, flag};
-use crate::{notices, webhooks};
+use crate::{carriers, notices, webhooks};
 
 /// What `stockhold serve` takes. Each flag has a variable `STOCKHOLD_…` and a key in `config/*.toml` of the same name.
 #[derive(Args, Clone, Debug, Default, Serialize)]
@@ -110,8 +110,12 @@ pub struct Config {
     pub notices: notices::Settings,
     /// The server that takes mails.
     pub smtp: notices::Smtp,
+    /// What customers are shown of shipments.
+    pub carriers: carriers::Settings,
     /// Days for which the feed of events goes back; 0 is for ever.
     pub events_days: i32,
+    /// Days for which carts that have ended are kept.
+    pub cart_days: i32,
     /// Days for which the audit trail is kept; 0 is for ever.
     pub audit_days: i32,
     pub log: String,
@@ -147,7 +151,9 @@ impl Default for Config {
             mqtt: None,
             notices: notices::Settings::default(),
             smtp: notices::Smtp::default(),
+            carriers: carriers::Settings::default(),
             events_days: 30,
+            cart_days: 30,
             audit_days: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -160,7 +166,7 @@ impl Default for Config {
 const NOT_SETTINGS: &[&str] = &["url", "key", "postgres_search_path", "postgres_builds_dir"];
 
 /// Settings that stand together in `config/*.toml`.
-const GROUPS: &[&str] = &["limits", "webhooks", "notices", "smtp"];
+const GROUPS: &[&str] = &["limits", "webhooks", "notices", "smtp", "carriers"];
 
 /// Groups of settings that are left out as a whole where they are not wanted.
 const OPTIONAL_GROUPS: &[&str] = &["oidc", "nats", "mqtt"];
@@ -228,6 +234,9 @@ impl Config {
         if !(1..=8760).contains(&self.session_idle_hours) || !(1..=365).contains(&self.session_days) {
             return wrong("session_idle_hours must be 1 to 8760, and session_days 1 to 365");
         }
+        if self.cart_days < 1 {
+            return wrong("cart_days must be 1 or more");
+        }
         if self.audit_days < 0 {
             return wrong("audit_days must be 0, which keeps the audit trail for ever, or a number of days");
         }
@@ -237,6 +246,7 @@ impl Config {
         self.webhooks.check().map_err(ConfigError::Invalid)?;
         self.notices.check().map_err(ConfigError::Invalid)?;
         self.smtp.check().map_err(ConfigError::Invalid)?;
+        self.carriers.check().map_err(ConfigError::Invalid)?;
         if self.sweep_interval_ms != 0 && !(10..=1000).contains(&self.sweep_interval_ms) {
             return wrong(
                 "sweep_interval_ms must be 10 to 1000, for the API promises reservation.expired within a second; \

@@ -4,17 +4,18 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops, webhooks, notices, brokers
+//! cli → app → ops, webhooks, notices, brokers, carriers
 //!              ↓
-//!            orders → reservations → inventory → warehouses → platform
+//!            carts → orders → reservations → inventory → warehouses → platform
 //!                transfers, feeds ↗
 //! ```
 //!
 //! - [`app`] builds the modules in order and merges their routers; [`cli`] has a file per subcommand.
-//! - [`orders`], [`reservations`], [`transfers`], [`feeds`], [`inventory`], [`warehouses`]: the domain. Each owns
+//! - [`carts`], [`orders`], [`reservations`], [`transfers`], [`feeds`], [`inventory`], [`warehouses`]: the domain. Each owns
 //!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
+//! - [`carriers`] knows where shipments are, and shows it to customers.
 //! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
@@ -31,6 +32,8 @@ pub mod access;
 pub mod app;
 pub mod asyncapi;
 pub mod brokers;
+pub mod carriers;
+pub mod carts;
 pub mod cli;
 pub mod config;
 pub mod events;

@@ -31,6 +31,7 @@ const TAGS: &[(&str, &str)] = &[
     ("products", "What is sold"),
     ("stock", "Levels, the ledger, and what is available"),
     ("reservations", "Holds with a time-to-live"),
+    ("carts", "What shoppers are about to buy, held for them"),
     ("orders", "From the sale to the doorstep, and back"),
     ("warehouses", "Places that hold stock"),
     ("channels", "Places that sell, and how their orders find a warehouse"),
@@ -38,6 +39,7 @@ const TAGS: &[(&str, &str)] = &[
     ("feeds", "What other systems report of stock"),
     ("events", "What happened"),
     ("notices", "Mails to who waits for a product"),
+    ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),
     ("operations", "Health, metrics, jobs and the self-check"),
 ];
@@ -275,6 +277,10 @@ fn problem(operation: &mut Operation, status: &str, description: &str) {
 }
 
 fn as_problem(response: &mut Response) {
+    // What is shown to people is a page, also where it is none.
+    if response.content.contains_key("text/html") {
+        return;
+    }
     let schema = Ref::from_schema_name(ProblemDocument::name());
     let content = ContentBuilder::new().schema(Some(schema)).build();
     response.content.clear();

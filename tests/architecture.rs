@@ -24,11 +24,13 @@ const STAIR: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
     ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
+    ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),
+    ("carriers", &["orders", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
-    ("ops", &["orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
+    ("ops", &["carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
     (
         "app",
         &[
@@ -40,9 +42,11 @@ const STAIR: &[(&str, &[&str])] = &[
             "feeds",
             "reservations",
             "orders",
+            "carts",
             "webhooks",
             "brokers",
             "notices",
+            "carriers",
             "ops",
             "asyncapi",
             "config",
@@ -53,7 +57,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ),
     ("cli", &["app", "access", "ops", "config", "lifecycle", "telemetry", "platform"]),
     ("main", &["cli"]),
-    ("config", &["access", "brokers types", "notices types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
+    ("config", &["access", "brokers types", "carriers types", "notices types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
     ("telemetry", &["config"]),
     ("openapi", &["platform"]),
     ("asyncapi", &["events types"]), // the catalogue of events
@@ -72,9 +76,11 @@ const ROOMS: &[&str] = &[
     "feeds",
     "reservations",
     "orders",
+    "carts",
     "webhooks",
     "brokers",
     "notices",
+    "carriers",
     "ops",
 ];
 
@@ -88,9 +94,11 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
     ("orders", &["reservations", "inventory", "events"]),
+    ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
-    ("ops", &["inventory", "transfers", "reservations", "orders"]), // the self-check and its repair
+    ("carriers", &["orders", "events"]), // what is delivered is so for the order too
+    ("ops", &["inventory", "transfers", "reservations", "orders", "carts"]), // the self-check and its repair
     ("cli", &["events"]),      // a restore, after which the feed goes on
 ];
 
@@ -111,9 +119,11 @@ const SCHEMAS: &[&str] = &[
     "feeds",
     "reservations",
     "orders",
+    "carts",
     "webhooks",
     "brokers",
     "notices",
+    "carriers",
 ];
 
 /// Crates that belong in some places only, and why.

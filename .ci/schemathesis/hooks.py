@@ -28,8 +28,10 @@ FAULTS = {
     "required",  # by another field, or of the whole that a patch makes
     "same",  # from here to here
     "self",  # a product as its own parent
+    "too_large",  # a discount: more than what it is taken off
     "too_many",
     "unknown",  # nothing has this name
+    "unpriced",  # nothing to take a discount off
     "weak",  # a password that is easy to guess
     "wrong",  # the present password is another one
     "zero",  # a change by nothing

@@ -32,8 +32,12 @@ pub(super) fn schema(r#type: &str) -> Value {
             members(&[("sku", text()), ("before", named("StockState")), ("after", named("StockState"))])
         }
         "return.received" => members(&[("order_id", id()), ("order_number", number()), ("return", named("Return"))]),
+        "shipment.tracking_changed" => {
+            members(&[("order_id", id()), ("order_number", number()), ("tracking", named("ShipmentTracking"))])
+        }
         "transfer.shipped" | "transfer.received" => transfer(r#type),
         _ => match r#type.split('.').next() {
+            Some("cart") => named("Cart"),
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
             Some("payment") => named("Payment"),

@@ -16,6 +16,11 @@ const fn kind(r#type: &'static str, about: &'static str, summary: &'static str) 
 
 /// By their types.
 pub const CATALOGUE: &[Kind] = &[
+    kind("cart.abandoned", "carts/", "A cart's time ran out, or it was given up: its stock is free again"),
+    kind("cart.checked_out", "carts/", "A cart became an order"),
+    kind("cart.created", "carts/", "A cart was begun"),
+    kind("cart.merged", "carts/", "A cart went into another"),
+    kind("cart.reopened", "carts/", "A cart that was abandoned is held again"),
     kind("channel.created", "channels/", "A place that sells was set up"),
     kind("channel.deleted", "channels/", "A place that sells is gone"),
     kind("channel.updated", "channels/", "A place that sells was changed: what it can promise may be another"),
@@ -45,6 +50,7 @@ pub const CATALOGUE: &[Kind] = &[
     kind("shipment.created", "orders/", "A shipment of an order was made"),
     kind("shipment.delivered", "orders/", "A shipment arrived"),
     kind("shipment.shipped", "orders/", "A shipment left the warehouse"),
+    kind("shipment.tracking_changed", "orders/", "A shipment is somewhere else on its way"),
     kind("stock.level_changed", "products/", "The stock of a product in a warehouse changed"),
     kind("stock.low", "products/", "The stock of a product in a warehouse fell to its reorder point"),
     kind("stock.state_changed", "products/", "A product went in stock, low, out of stock, or the like"),

@@ -31,8 +31,8 @@ pub struct HoldRequest {
     pub ttl_seconds: i64,
     /// Hold what there is rather than nothing
     pub allow_partial: bool,
-    /// A reservation whose holds are given up if, and only if, this one succeeds
-    pub replaces: Option<Uuid>,
+    /// Reservations whose holds are given up if, and only if, this one succeeds
+    pub replaces: Vec<Uuid>,
 }
 
 /// What is held: a [`Sourced`] a demand.
@@ -112,7 +112,7 @@ impl Inventory {
         conn: &mut PgConnection,
         requests: &[HoldRequest],
     ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
-        let replaced: Vec<Uuid> = requests.iter().filter_map(|r| r.replaces).collect();
+        let replaced: Vec<Uuid> = requests.iter().flat_map(|r| r.replaces.iter().copied()).collect();
         let mut skus: Vec<String> = requests.iter().flat_map(|r| &r.wish.demands).map(|d| d.sku.clone()).collect();
         if !replaced.is_empty() {
             skus.extend(repo::claims::skus_held(conn, &replaced).await?);
@@ -124,12 +124,12 @@ impl Inventory {
         };
         let (mut outcomes, mut short, mut new_holds, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (n, request) in requests.iter().enumerate() {
-            let old = request.replaces.and_then(|id| given_up.remove(&id)).unwrap_or_default();
+            let old: Vec<Hold> = request.replaces.iter().filter_map(|id| given_up.remove(id)).flatten().collect();
             outcomes.push(match decide_hold(&mut book, request, &old) {
                 Ok(lines) => {
                     let expires_at = book.now.plus_seconds(request.ttl_seconds);
                     new_holds.extend(holds_of(request, &lines).map(|hold| (hold, expires_at)));
-                    ended.extend(request.replaces);
+                    ended.extend(request.replaces.iter().copied());
                     Ok(Held { now: book.now, expires_at, lines })
                 }
                 Err(Decline::Short(available)) => {
@@ -389,7 +389,7 @@ fn could_be_had(book: &Book, scope: &Scope, demands: &[Demand], sku: &str) -> i6
     }
 }
 
-/// Decides with what the replaced reservation gives up; on success the book has the change.
+/// Decides with what the replaced reservations give up; on success the book has the change.
 fn decide_hold(book: &mut Book, request: &HoldRequest, old: &[Hold]) -> std::result::Result<Vec<Sourced>, Decline> {
     old.iter().for_each(|hold| book.unreserve(&hold.sku, &hold.sourced));
     let outcome = decide(book, &request.wish, request.allow_partial);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
+use crate::carts::Carts;
 use crate::inventory::Inventory;
 use crate::orders::Orders;
 use crate::platform::audit::{self, Actor, Entry};
@@ -34,12 +35,20 @@ pub struct SelfCheck {
     transfers: Transfers,
     reservations: Reservations,
     orders: Orders,
+    carts: Carts,
     turn: Arc<Mutex<()>>,
 }
 
 impl SelfCheck {
-    pub fn new(db: Db, inventory: Inventory, transfers: Transfers, reservations: Reservations, orders: Orders) -> Self {
-        Self { db, inventory, transfers, reservations, orders, turn: Arc::default() }
+    pub fn new(
+        db: Db,
+        inventory: Inventory,
+        transfers: Transfers,
+        reservations: Reservations,
+        orders: Orders,
+        carts: Carts,
+    ) -> Self {
+        Self { db, inventory, transfers, reservations, orders, carts, turn: Arc::default() }
     }
 
     pub async fn run(&self) -> Result<Report, Problem> {
@@ -51,6 +60,7 @@ impl SelfCheck {
         differences.extend(self.inventory.self_check_transit(&mut snapshot, &in_transit).await?);
         let (at, held) = self.reservations.held(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_holds(&mut snapshot, at, &held).await?);
+        differences.extend(self.carts.self_check(&mut snapshot, &held).await?);
         let open = self.orders.open_quantities(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_claims(&mut snapshot, &open).await?);
         differences.extend(self.orders.self_check(&mut snapshot).await?);

@@ -104,7 +104,7 @@ impl Orders {
     }
 
     /// The shipment has arrived. One that has arrived already stays so.
-    pub(super) async fn deliver_in_tx(
+    pub async fn deliver_in_tx(
         &self,
         conn: &mut PgConnection,
         order: &Order,

@@ -12,6 +12,7 @@ mod fulfil;
 mod http;
 mod model;
 mod payment;
+mod pricing;
 mod repo;
 mod self_check;
 
@@ -35,10 +36,11 @@ use crate::warehouses::Location;
 
 pub use error::Error;
 pub use http::router;
-pub use model::Customer;
+pub use model::{Customer, NewOrder, Order, Shipment};
 pub use payment::{Paid, Payable};
+pub use pricing::{Priced, ShippingPrice, Terms, Totals, share, totals};
 
-use model::{Filter, NewOrder, NewOrderLine, Order, OrderHead, OrderStatus};
+use model::{Filter, NewOrderLine, OrderHead, OrderStatus};
 
 #[derive(Clone)]
 pub struct Orders {
@@ -59,7 +61,16 @@ struct Draft<'a> {
 
 struct DraftLine {
     id: Uuid,
-    price: Option<Money>,
+    terms: Terms,
+}
+
+/// An order to make from a reservation.
+pub struct Reserved<'a> {
+    pub new: &'a NewOrder,
+    pub reservation: Uuid,
+    pub limits: &'a Limits,
+    /// What its lines cost, one for one; at the products' prices when left out
+    pub terms: Option<&'a [Terms]>,
 }
 
 impl Orders {
@@ -75,6 +86,10 @@ impl Orders {
         let skus = new.lines.iter().flatten().map(|line| line.sku.0.clone()).collect::<Vec<_>>();
         let prices = self.inventory.prices(conn, &skus).await?;
         let draft = Draft::new(new, new.channel.as_ref().map(|code| code.0.clone()), demands, &prices, now);
+        let faults = draft.faults();
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
         let committed = self.inventory.allocate_in_tx(conn, &draft.order).await?;
         let mut orders = self.write_in_tx(conn, &[draft], committed, now).await?;
         Ok(orders.pop().expect("one draft makes one order"))
@@ -82,40 +97,51 @@ impl Orders {
 
     /// Places each order with what its reservation holds; one that is refused does not fail its neighbours. It takes a
     /// fixed number of statements, whatever the number of orders.
-    async fn place_reserved_in_tx(
+    pub async fn place_reserved_in_tx(
         &self,
         conn: &mut PgConnection,
-        requests: &[(&NewOrder, Uuid, &Limits)],
+        requests: &[Reserved<'_>],
     ) -> Result<Vec<Result<Order>>> {
         let now = repo::clock(conn).await?;
-        let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|(_, id, limits)| (*id, *limits)).collect();
+        let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|it| (it.reservation, it.limits)).collect();
         let found = self.reservations.to_commit(conn, &asked).await?;
-        let mut taken = HashSet::new();
-        let looked_at = requests.iter().zip(found).map(|((new, id, _), found)| {
-            check(new, now)?;
-            let reservation = fitting(new, found)?;
+        let (mut taken, mut second) = (HashSet::new(), Vec::new());
+        let looked_at = requests.iter().zip(found).enumerate().map(|(n, (request, found))| {
+            check(request.new, now)?;
+            let reservation = fitting(request.new, found)?;
             // Whoever came first has it.
-            if taken.insert(*id) {
-                Ok((*new, reservation))
+            if taken.insert(request.reservation) {
+                Ok((request, reservation))
             } else {
+                second.push(n);
                 Err(reservations::Error::Ended(Status::Committed).into())
             }
         });
         let (accepted, refused) = sift(looked_at);
         let lines = accepted.iter().flat_map(|(_, reservation)| &reservation.lines);
         let prices = self.inventory.prices(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
-        let drafts = accepted.into_iter().map(|(new, reservation)| {
-            let demands = reservation.lines.iter().map(|line| (model::reserved(line), None)).collect();
+        let drafts = accepted.into_iter().map(|(Reserved { new, terms, .. }, reservation)| {
+            let terms = |n: usize| terms.and_then(|terms| terms.get(n)).cloned().unwrap_or_default();
+            let lines = reservation.lines.iter().enumerate();
+            let demands = lines.map(|(n, line)| (model::reserved(line), terms(n))).collect();
             let channel = new.channel.as_ref().map(|code| code.0.clone()).or_else(|| reservation.channel.clone());
             let draft = Draft::new(new, channel, demands, &prices, now);
             ((reservation, draft.order.clone()), draft)
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
         let (committed, outcomes) = self.reservations.commit_in_tx(conn, &commits).await?;
+        let ended: HashMap<Uuid, Status> = how_ended(&commits, &outcomes).collect();
         let alive = outcomes.into_iter().zip(drafts).map(|(outcome, draft)| Ok(outcome.map(|()| draft)?));
-        let (drafts, ended) = sift::<_, Error>(alive);
+        let (drafts, too_late) = sift::<_, Error>(alive);
         let orders = self.write_in_tx(conn, &drafts, committed, now).await?;
-        Ok(refused.weave(ended.weave(orders.into_iter().map(Ok))))
+        let mut placed: Vec<Result<Order>> = refused.weave(too_late.weave(orders.into_iter().map(Ok)));
+        // Should who came first have come too late, so did who came second, and for the same reason.
+        for n in second {
+            if let Some(status) = ended.get(&requests[n].reservation) {
+                placed[n] = Err(reservations::Error::Ended(*status).into());
+            }
+        }
+        Ok(placed)
     }
 
     /// Writes orders whose lines have been promised their stock, and publishes all of its news.
@@ -149,7 +175,7 @@ impl Orders {
     }
 
     /// By id or number.
-    async fn get(&self, id_or_number: &str, limits: &Limits) -> Result<Order> {
+    pub async fn get(&self, id_or_number: &str, limits: &Limits) -> Result<Order> {
         // In one moment: an order that is being shipped must not be seen in halves.
         let mut conn = self.db.snapshot().await?;
         let id = self.resolve(&mut conn, id_or_number).await?;
@@ -177,7 +203,7 @@ impl Orders {
     }
 
     /// Locks the order's row, and reads the order.
-    async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str, limits: &Limits) -> Result<Order> {
+    pub async fn lock_in_tx(&self, conn: &mut PgConnection, id_or_number: &str, limits: &Limits) -> Result<Order> {
         let id = self.resolve(conn, id_or_number).await?;
         if !repo::lock(conn, id).await? {
             return Err(Error::NotFound(id_or_number.to_owned()));
@@ -243,14 +269,14 @@ impl<'a> Draft<'a> {
     fn new(
         new: &'a NewOrder,
         channel: Option<String>,
-        demands: Vec<(Demand, Option<Money>)>,
+        demands: Vec<(Demand, Terms)>,
         prices: &HashMap<String, Money>,
         now: Timestamp,
     ) -> Self {
-        let (demands, asked): (Vec<Demand>, Vec<Option<Money>>) = demands.into_iter().unzip();
-        let lines = demands.iter().zip(asked).map(|(demand, price)| {
-            let price = price.or_else(|| prices.get(&demand.sku).cloned());
-            DraftLine { id: id::new(), price }
+        let (demands, asked): (Vec<Demand>, Vec<Terms>) = demands.into_iter().unzip();
+        let lines = demands.iter().zip(asked).map(|(demand, mut terms)| {
+            terms.unit_price = terms.unit_price.or_else(|| prices.get(&demand.sku).cloned());
+            DraftLine { id: id::new(), terms }
         });
         let lines: Vec<DraftLine> = lines.collect();
         let order = Allocate {
@@ -265,11 +291,29 @@ impl<'a> Draft<'a> {
         };
         Self { new, channel, lines, order }
     }
+
+    /// What its prices do not allow.
+    fn faults(&self) -> Vec<Fault> {
+        let lines = self.lines.iter().zip(self.new.lines.iter().flatten());
+        let lines = lines.map(|(line, new)| (new.quantity.0, &line.terms, new.discount.as_ref()));
+        pricing::faults(&lines.collect::<Vec<_>>(), self.new.shipping_price.as_ref())
+    }
 }
 
 fn check(new: &NewOrder, now: Timestamp) -> Result<()> {
     let faults = new.faults(now);
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Of those that could not be committed, how they had ended.
+fn how_ended<'a>(
+    commits: &'a [(Reservation, Allocate)],
+    outcomes: &'a [std::result::Result<(), reservations::Error>],
+) -> impl Iterator<Item = (Uuid, Status)> + 'a {
+    commits.iter().zip(outcomes).filter_map(|((reservation, _), outcome)| match outcome {
+        Err(reservations::Error::Ended(status)) => Some((reservation.id, *status)),
+        _ => None,
+    })
 }
 
 /// The reservation to make the order from.

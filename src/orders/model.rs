@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_past;
+use super::pricing::{Priced, ShippingPrice, Terms, Totals, totals};
 use crate::access::Limits;
 use crate::inventory::{Claim, Demand, Disposition, Sku};
 use crate::platform::clock::Timestamp;
@@ -27,13 +28,21 @@ pub struct NewOrderLine {
     pub warehouse: Option<Code>,
     /// Price of one base unit; the product's price when left out
     pub unit_price: Option<Money>,
+    /// Off the whole line
+    pub discount: Option<Money>,
+    /// In hundredths of a percent: 1900 is 19 %
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000, default = 0)]
+    pub tax_rate: i32,
 }
 
 impl NewOrderLine {
-    pub(super) fn demand(&self) -> (Demand, Option<Money>) {
+    pub(super) fn demand(&self) -> (Demand, Terms) {
         let (sku, quantity) = (self.sku.0.clone(), self.quantity.0);
         let warehouse = self.warehouse.as_ref().map(|code| code.0.clone());
-        (Demand { sku, quantity, warehouse }, self.unit_price.clone())
+        let discount = self.discount.as_ref().map_or(0, |discount| discount.amount);
+        let terms = Terms { unit_price: self.unit_price.clone(), discount, tax_rate: self.tax_rate };
+        (Demand { sku, quantity, warehouse }, terms)
     }
 }
 
@@ -75,6 +84,11 @@ pub struct NewOrder {
     pub channel: Option<Code>,
     pub customer: Option<Customer>,
     pub shipping_address: Option<Address>,
+    pub shipping_price: Option<ShippingPrice>,
+    /// Whether tax is part of the prices, or comes on top of them
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub prices_include_tax: bool,
     /// Whatever you call the order
     #[schema(min_length = 1, max_length = 200)]
     pub reference: Option<String>,
@@ -82,6 +96,10 @@ pub struct NewOrder {
     pub note: Option<String>,
     /// When the customer placed it, if not now
     pub placed_at: Option<Timestamp>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl NewOrder {
@@ -181,6 +199,9 @@ pub struct OrderHead {
     pub reference: Option<String>,
     pub customer: Customer,
     pub shipping_address: Option<Address>,
+    pub shipping_price: Option<ShippingPrice>,
+    /// Whether tax is part of the prices, or comes on top of them
+    pub prices_include_tax: bool,
     pub note: Option<String>,
     pub reservation_id: Option<Uuid>,
     pub cancel_reason: Option<String>,
@@ -195,7 +216,7 @@ pub(super) struct LineRecord {
     pub order_id: Uuid,
     pub sku: String,
     pub quantity: i64,
-    pub unit_price: Option<Money>,
+    pub terms: Terms,
     pub shipped: i64,
     pub returned: i64,
     pub cancelled: i64,
@@ -214,13 +235,17 @@ pub struct AllocatedPart {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 2, "unit_price": {"amount": 599, "currency": "EUR"},
-    "allocated": 2, "allocations": [{"warehouse": "LONDON", "quantity": 2}], "backordered": 0, "shipped": 0, "returned": 0, "cancelled": 0
+    "discount": null, "tax_rate": 1900, "allocated": 2, "allocations": [{"warehouse": "LONDON", "quantity": 2}], "backordered": 0, "shipped": 0, "returned": 0, "cancelled": 0
 }))]
 pub struct OrderLine {
     pub id: Uuid,
     pub sku: String,
     pub quantity: i64,
     pub unit_price: Option<Money>,
+    /// Off the whole line; of units that are cancelled, their part is not taken off
+    pub discount: Option<Money>,
+    /// In hundredths of a percent: 1900 is 19 %
+    pub tax_rate: i32,
     pub allocated: i64,
     pub allocations: Vec<AllocatedPart>,
     /// Waits for stock
@@ -237,7 +262,9 @@ impl OrderLine {
             id: record.id,
             sku: record.sku,
             quantity: record.quantity,
-            unit_price: record.unit_price,
+            discount: record.terms.discount(),
+            unit_price: record.terms.unit_price,
+            tax_rate: record.terms.tax_rate,
             allocated: parts.iter().map(|part| part.quantity).sum(),
             allocations: parts
                 .iter()
@@ -319,8 +346,11 @@ pub struct Return {
 pub struct Order {
     #[serde(flatten)]
     pub head: OrderHead,
-    /// Of all lines, less what was cancelled; null unless all are priced in one currency
+    /// What is to be paid for all lines, less what was cancelled; null unless all are priced in one currency, and
+    /// where it is more than an amount may be
     pub total: Option<Money>,
+    /// What that is made of
+    pub totals: Option<Totals>,
     pub lines: Vec<OrderLine>,
     pub shipments: Vec<Shipment>,
     pub returns: Vec<Return>,
@@ -363,14 +393,13 @@ impl Order {
     }
 }
 
-fn total(lines: &[OrderLine]) -> Option<Money> {
-    let currency = lines.first()?.unit_price.as_ref()?.currency.clone();
-    let mut amounts = lines.iter().map(|line| {
-        let price = line.unit_price.as_ref().filter(|price| price.currency == currency)?;
-        price.amount.checked_mul(line.quantity - line.cancelled)
+fn totals_of(head: &OrderHead, lines: &[LineRecord]) -> Option<Totals> {
+    let priced = lines.iter().map(|line| Priced {
+        terms: &line.terms,
+        quantity: line.quantity,
+        left: line.quantity - line.cancelled,
     });
-    let amount = amounts.try_fold(0i64, |sum, amount| sum.checked_add(amount?))?;
-    Some(Money { amount, currency })
+    totals(&priced.collect::<Vec<_>>(), head.shipping_price.as_ref(), head.prices_include_tax)
 }
 
 /// Puts together what was read apart. All come in the order in which they are to be shown.
@@ -381,10 +410,9 @@ pub(super) fn assemble(
     shipments: Vec<Shipment>,
     returns: Vec<Return>,
 ) -> Vec<Order> {
-    let mut lines_by: HashMap<Uuid, Vec<OrderLine>> = HashMap::new();
+    let mut lines_by: HashMap<Uuid, Vec<LineRecord>> = HashMap::new();
     for record in lines {
-        let claim = claims.get(&record.id);
-        lines_by.entry(record.order_id).or_default().push(OrderLine::new(record, claim));
+        lines_by.entry(record.order_id).or_default().push(record);
     }
     let mut shipments_by: HashMap<Uuid, Vec<Shipment>> = HashMap::new();
     for shipment in shipments {
@@ -395,10 +423,16 @@ pub(super) fn assemble(
         returns_by.entry(r#return.order_id).or_default().push(r#return);
     }
     let orders = heads.into_iter().map(|head| {
-        let lines = lines_by.remove(&head.id).unwrap_or_default();
+        let records = lines_by.remove(&head.id).unwrap_or_default();
+        let totals = totals_of(&head, &records);
+        let lines = records.into_iter().map(|record| {
+            let claim = claims.get(&record.id);
+            OrderLine::new(record, claim)
+        });
         Order {
-            total: total(&lines),
-            lines,
+            total: totals.as_ref().map(|totals| totals.total.clone()),
+            totals,
+            lines: lines.collect(),
             shipments: shipments_by.remove(&head.id).unwrap_or_default(),
             returns: returns_by.remove(&head.id).unwrap_or_default(),
             head,

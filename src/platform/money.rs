@@ -16,7 +16,16 @@ pub struct Money {
     pub currency: String,
 }
 
+/// The most that an amount may be, as the schema has it.
+const MOST: i128 = 1_000_000_000_000;
+
 impl Money {
+    /// A sum; nothing where it is more than an amount may be.
+    pub fn sum(amount: i128, currency: &str) -> Option<Self> {
+        let amount = i64::try_from(amount).ok().filter(|_| amount <= MOST)?;
+        Some(Self { amount, currency: currency.to_owned() })
+    }
+
     /// From two nullable columns that are null together.
     pub fn from_columns(amount: Option<i64>, currency: Option<String>) -> Option<Self> {
         Some(Self { amount: amount?, currency: currency? })

@@ -29,7 +29,7 @@ use crate::platform::sift::sift;
 
 pub use error::Error;
 pub use http::router;
-pub use model::{NewReservation, Reservation, ReservationLine, Status};
+pub use model::{NewReservation, NewReservationLine, Reservation, ReservationLine, Status};
 
 use model::Filter;
 
@@ -76,6 +76,50 @@ impl Reservations {
         Ok(refused.weave(outcomes.into_iter().map(|outcome| outcome.map(|n| made[n].clone()))))
     }
 
+    /// Holds stock for another module, in place of what these reservations held: all of that, or nothing changes. Those
+    /// that have ended already have nothing to give up, and do not stand in the way.
+    pub async fn hold_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        request: &NewReservation,
+        in_place_of: &[Uuid],
+    ) -> Result<Reservation> {
+        let mut hold = request.hold(id::new());
+        hold.replaces = in_place_of.to_vec();
+        let (mut held, mut news) = self.inventory.hold_in_tx(conn, std::slice::from_ref(&hold)).await?;
+        let held = held.pop().expect("one for one")?;
+        let made = Reservation::new(hold.reservation_id, request, &held);
+        self.end_replaced(conn, &[hold], &[Ok(0)]).await?;
+        repo::insert(conn, std::slice::from_ref(&made)).await?;
+        news.push(events::of("reservation.created", &made));
+        Events::publish_in_tx(conn, &news).await?;
+        Ok(made)
+    }
+
+    /// Lets one live `ttl_seconds` from now; nothing when it has ended.
+    pub async fn prolong_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        id: Uuid,
+        ttl_seconds: i64,
+    ) -> Result<Option<Reservation>> {
+        let found = self.find(conn, id).await?;
+        match self.extend_in_tx(conn, &[(found, ttl_seconds)]).await?.pop().expect("one for one") {
+            Ok(extended) => Ok(Some(extended)),
+            Err(Error::Ended(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the stock of one back, if it has not ended.
+    pub async fn give_back_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<()> {
+        let found = self.find(conn, id).await?;
+        match self.release_in_tx(conn, &[found]).await?.pop().expect("one for one") {
+            Ok(()) | Err(Error::Ended(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Refuses what can be refused before stock is looked at: too many holds, and replacing what is not the owner's.
     async fn look_at<'a>(
         &self,
@@ -110,7 +154,7 @@ impl Reservations {
         outcomes: &[Result<usize>],
     ) -> Result<()> {
         let replaced = holds.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
-        let replaced: Vec<Uuid> = replaced.filter_map(|(hold, _)| hold.replaces).collect();
+        let replaced: Vec<Uuid> = replaced.flat_map(|(hold, _)| hold.replaces.iter().copied()).collect();
         if replaced.is_empty() {
             return Ok(());
         }

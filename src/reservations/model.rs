@@ -78,7 +78,7 @@ impl NewReservation {
             wish,
             ttl_seconds: self.ttl_seconds,
             allow_partial: self.allow_partial,
-            replaces: self.replace,
+            replaces: self.replace.into_iter().collect(),
         }
     }
 

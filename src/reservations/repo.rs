@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::model::{Filter, Reservation, Status};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::from_json;
 
 struct Row {
     id: Uuid,
@@ -39,7 +40,7 @@ impl TryFrom<Row> for Reservation {
             expires_at: row.expires_at,
             ended_at: row.ended_at,
             order_id: row.order_id,
-            lines: serde_json::from_value(row.lines).map_err(|error| sqlx::Error::Decode(error.into()))?,
+            lines: from_json(row.lines)?,
         })
     }
 }

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use super::model::{Address, Channel, ChannelWarehouse, Code, Directory, NewChannel, NewWarehouse, Rule, Warehouse};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::to_json;
 
 struct WarehouseRow {
     code: String,
@@ -298,10 +299,6 @@ fn parse_rules(rules: &[String]) -> Vec<Rule> {
 
 fn rules_column(rules: Option<&[Rule]>) -> Option<Vec<String>> {
     rules.map(|rules| rules.iter().map(|rule| rule.as_str().to_owned()).collect())
-}
-
-fn to_json(address: &Address) -> sqlx::Result<Value> {
-    serde_json::to_value(address).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 pub(super) async fn is_time_zone(conn: &mut PgConnection, name: &str) -> sqlx::Result<bool> {

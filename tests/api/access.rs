@@ -14,6 +14,8 @@ struct Shop {
     document: Document,
     order: String,
     shipment: String,
+    cart: String,
+    cart_line: String,
     reservation: String,
     transfer: String,
     key: String,
@@ -38,6 +40,7 @@ impl Shop {
         server.stock("TEA-1", "LONDON", 100).await;
         let line = json!([{"sku": "TEA-1", "quantity": 1}]);
         let reservation = server.reserve(json!({"lines": line, "channel": "web"})).await;
+        let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
         let order = server.post("/v1/orders", json!({"lines": line, "channel": "web"})).await.expect(201);
         let order = order["id"].as_str().unwrap().to_owned();
         let shipment = server.post(&format!("/v1/orders/{order}/shipments"), json!({"warehouse": "LONDON"})).await;
@@ -61,6 +64,8 @@ impl Shop {
             order,
             shipment: id(&shipment),
             reservation: id(&reservation),
+            cart_line: id(&cart["lines"][0]),
+            cart: id(&cart),
             transfer: id(&transfer),
             key: id(&key),
             user: id(&user),
@@ -81,6 +86,7 @@ impl Shop {
             "GET /healthz",
             "GET /problems/{slug}",
             "GET /readyz",
+            "GET /track/{token}",
             "POST /v1/session",
             "GET /v1/session/oidc",
             "GET /v1/session/oidc/callback",
@@ -95,6 +101,7 @@ impl Shop {
         let id = match area {
             "orders" => &self.order,
             "reservations" => &self.reservation,
+            "carts" => &self.cart,
             "transfers" => &self.transfer,
             "keys" => &self.key,
             "users" => &self.user,
@@ -107,6 +114,7 @@ impl Shop {
         let names = [
             ("{id}", id, NOBODY),
             ("{shipment_id}", &self.shipment, NOBODY),
+            ("{line_id}", &self.cart_line, NOBODY),
             ("{delivery}", &self.delivery, NOBODY),
             ("{sku}", "TEA-1", "NONE"),
             ("{warehouse}", "LONDON", "NONE"),
@@ -235,7 +243,7 @@ async fn limited_to_another_place_every_operation_is_refused() {
             }
             match path.as_str() {
                 // The catalogue is one for all warehouses and channels.
-                "/v1/products" | "/v1/products/{sku}" => {}
+                "/v1/products" | "/v1/products/{sku}" | "/v1/carriers" => {}
                 // Nothing of the other place is in what is seen.
                 "/v1/stock/{sku}" | "/v1/stock/query" if limit == "warehouses" => {
                     let stock = shop.call(Some(&key), &method, &path, true).await.expect(200);

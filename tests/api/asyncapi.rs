@@ -91,12 +91,22 @@ async fn everything_happens(server: &Server) {
     let order = server.post("/v1/orders", json!({"reservation_id": bought["id"]})).await.expect(201);
     let path = format!("/v1/orders/{}", order["number"]);
     let sent = server.post(&format!("{path}/shipments"), json!({"warehouse": "MAIN"})).await.expect(201);
+    let tracking = format!("{path}/shipments/{}/tracking", sent["id"].as_str().unwrap());
+    server.post(&tracking, json!({"status": "in_transit"})).await.expect(200);
     let arrived = format!("{path}/shipments/{}/deliver", sent["id"].as_str().unwrap());
     server.post(&arrived, json!({})).await.expect(200);
     let back = json!({"lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
     server.post(&format!("{path}/returns"), back).await.expect(201);
     let other = server.order("TEA", 1).await;
     server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
+
+    let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
+    let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    server.post(&format!("{path}/merge"), json!({"from": guest["id"]})).await.expect(200);
+    server.delete(&path).await.expect(204);
+    server.patch(&path, json!({"reference": "again"})).await.expect(200);
+    server.post(&format!("{path}/checkout"), json!({})).await.expect(201);
 
     server.patch("/v1/products/LATE", json!({"availability": {"backorder_limit": 5}})).await.expect(200);
     server.order("LATE", 1).await;

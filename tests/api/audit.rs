@@ -93,6 +93,7 @@ async fn every_change_leaves_one_row() {
     let mut walk = Walk::begin().await;
     places_and_products(&mut walk).await;
     reservations_and_orders(&mut walk).await;
+    carts(&mut walk).await;
     transfers_feeds_and_keys(&mut walk).await;
     roles_and_users(&mut walk).await;
     webhooks(&mut walk).await;
@@ -154,11 +155,36 @@ async fn reservations_and_orders(walk: &mut Walk) {
     let deliver = format!("{called}/shipments/{}/deliver", id(&shipment));
     let subject = format!("{address}/shipments/{}", id(&shipment));
     walk.post(&format!("{route}/shipments/{{shipment_id}}/deliver"), &deliver, &subject, json!({})).await;
+    let (tracking, sorted) =
+        (format!("{called}/shipments/{}/tracking", id(&shipment)), json!({"status": "in_transit"}));
+    walk.post(&format!("{route}/shipments/{{shipment_id}}/tracking"), &tracking, &subject, sorted).await;
     let back = json!({"lines": [{"sku": "TEA-1", "quantity": 1, "warehouse": "LONDON", "disposition": "restock"}]});
     walk.post(&format!("{route}/returns"), &format!("{called}/returns"), &address, back).await;
     walk.post(&format!("{route}/cancel"), &format!("{called}/cancel"), &address, json!({"reason": "enough"})).await;
+    let link = format!("{called}/tracking-link");
+    walk.post(&format!("{route}/tracking-link"), &link, &address, Value::Null).await;
     let all = walk.server.list(&format!("/v1/audit?subject={address}")).await;
-    assert_eq!(all.len(), 5, "all that was done to the order");
+    assert_eq!(all.len(), 7, "all that was done to the order");
+}
+
+async fn carts(walk: &mut Walk) {
+    let basket = json!({"lines": [{"sku": "TEA-1", "quantity": 1}]});
+    let guest = walk.make("/v1/carts", basket.clone()).await;
+    let cart = walk.make("/v1/carts", basket.clone()).await;
+    let (route, address) = ("/v1/carts/{id}", format!("/v1/carts/{}", id(&cart)));
+    walk.change("PATCH", route, &address, &address, json!({"reference": "table 7"})).await;
+    let added = json!({"sku": "TEA-1", "quantity": 1});
+    walk.post(&format!("{route}/lines"), &format!("{address}/lines"), &address, added).await;
+    let line = format!("{address}/lines/{}", id(&cart["lines"][0]));
+    let line_route = format!("{route}/lines/{{line_id}}");
+    walk.change("PATCH", &line_route, &line, &line, json!({"quantity": 2})).await;
+    walk.change("DELETE", &line_route, &line, &line, Value::Null).await;
+    let from = json!({"from": guest["id"]});
+    walk.post(&format!("{route}/merge"), &format!("{address}/merge"), &address, from).await;
+    walk.post(&format!("{route}/checkout"), &format!("{address}/checkout"), &address, json!({})).await;
+    let other = walk.make("/v1/carts", basket).await;
+    let address = format!("/v1/carts/{}", id(&other));
+    walk.change("DELETE", route, &address, &address, Value::Null).await;
 }
 
 async fn transfers_feeds_and_keys(walk: &mut Walk) {

@@ -359,8 +359,8 @@ async fn every_limit_of_the_document_is_kept() {
         if let Some(items) = example["items"].as_array_mut() {
             items.truncate(1);
         }
-        let address = path.replace("{id}", id).replace("{shipment_id}", id).replace("{sku}", "TEA-1");
-        let address = address.replace("{warehouse}", "LONDON").replace("{source}", "scales");
+        let address = path.replace("{id}", id).replace("{shipment_id}", id).replace("{line_id}", id);
+        let address = address.replace("{sku}", "TEA-1").replace("{warehouse}", "LONDON").replace("{source}", "scales");
         let address = address.replace("{code}", if path.contains("channels") { "web" } else { "LONDON" });
         // What is about one's own session takes no key.
         let in_session = document.operation(&method, &path)["security"][0].get("session").is_some();

@@ -184,6 +184,10 @@ impl Server {
     }
 
     /// An order of one product.
+    pub async fn cart(&self, body: Value) -> Value {
+        self.post("/v1/carts", body).await.expect(201)
+    }
+
     pub async fn order(&self, sku: &str, quantity: i64) -> Value {
         self.post("/v1/orders", json!({"lines": [{"sku": sku, "quantity": quantity}]})).await.expect(201)
     }

@@ -12,6 +12,8 @@ mod asyncapi;
 mod audit;
 mod backorders;
 mod bad_input;
+mod carriers;
+mod carts;
 mod conventions;
 mod dropped_futures;
 mod events;

@@ -179,6 +179,23 @@ async fn every_operation_has_an_example_that_works() {
     assert_eq!(batch["results"][0]["status"], 201, "{batch}");
     doc.call(&server, "GET", "/v1/reservations", "/v1/reservations?owner=cart-4711&sku=TEA-1").await;
 
+    let guest = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let cart = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    doc.call(&server, "GET", "/v1/carts/{id}", &path).await;
+    doc.call(&server, "GET", "/v1/carts", "/v1/carts?reference=session-4711&status=open").await;
+    doc.call(&server, "PATCH", "/v1/carts/{id}", &path).await;
+    doc.call(&server, "POST", "/v1/carts/{id}/lines", &format!("{path}/lines")).await;
+    let from = json!({"from": guest["id"]});
+    doc.call_with(&server, "POST", "/v1/carts/{id}/merge", &format!("{path}/merge"), Some(from)).await;
+    doc.call(&server, "POST", "/v1/carts/{id}/checkout", &format!("{path}/checkout")).await;
+    let cart = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    let line = format!("{path}/lines/{}", cart["lines"][0]["id"].as_str().unwrap());
+    doc.call(&server, "PATCH", "/v1/carts/{id}/lines/{line_id}", &line).await;
+    doc.call(&server, "DELETE", "/v1/carts/{id}/lines/{line_id}", &line).await;
+    doc.call(&server, "DELETE", "/v1/carts/{id}", &path).await;
+
     let order = doc.call(&server, "POST", "/v1/orders", "/v1/orders").await;
     let path = format!("/v1/orders/{}", order["number"]);
     doc.call(&server, "GET", "/v1/orders/{id}", &path).await;
@@ -188,6 +205,15 @@ async fn every_operation_has_an_example_that_works() {
     let shipment = doc.call(&server, "POST", "/v1/orders/{id}/shipments", &format!("{path}/shipments")).await;
     let deliver = "/v1/orders/{id}/shipments/{shipment_id}/deliver";
     let address = format!("{path}/shipments/{}/deliver", shipment["id"].as_str().unwrap());
+    let tracking = "/v1/orders/{id}/shipments/{shipment_id}/tracking";
+    let reports = format!("{path}/shipments/{}/tracking", shipment["id"].as_str().unwrap());
+    let sorted = json!({"status": "in_transit", "description": "Sorted", "place": "Leeds"});
+    doc.call_with(&server, "POST", tracking, &reports, Some(sorted)).await;
+    doc.call(&server, "GET", tracking, &reports).await;
+    doc.call(&server, "GET", "/v1/carriers", "/v1/carriers").await;
+    let made = "/v1/orders/{id}/tracking-link";
+    let link = doc.call(&server, "POST", made, &format!("{path}/tracking-link")).await;
+    doc.call(&server, "GET", "/track/{token}", link["url"].as_str().unwrap()).await;
     // The example's date is in the future of a machine whose clock is behind it.
     doc.call_with(&server, "POST", deliver, &address, None).await;
     doc.call(&server, "POST", "/v1/orders/{id}/returns", &format!("{path}/returns")).await;

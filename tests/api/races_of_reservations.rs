@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
+use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use stockhold::platform::clock::Timestamp;
 
@@ -69,6 +70,34 @@ async fn at_its_expiry_a_reservation_is_either_committed_or_expired() {
         servers[0].events("reservation.expired").await.len() as i64 == 100 - committed
     })
     .await;
+    assert_each_ended_once(&servers[0]).await;
+    finish(servers).await;
+}
+
+/// Of those who order from a reservation that is being given up, nobody is told that somebody else has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_too_late_is_told_how_the_reservation_ended() {
+    let servers = Server::pair().await;
+    servers[0].shop(&[("TEA", 100)]).await;
+    let items = vec![one("TEA"); 100];
+    let held = post(&servers[0], "/v1/reservations/batch", json!({"items": items})).await.expect(200);
+    // Four calls each: as many at once as a server takes.
+    let shoppers = stream::iter(held["results"].as_array().unwrap()).for_each_concurrent(24, |result| {
+        let (servers, held) = (&servers, result["body"].clone());
+        async move {
+            let path = format!("/v1/reservations/{}", held["id"].as_str().unwrap());
+            let order = || post(&servers[0], "/v1/orders", json!({"reservation_id": held["id"]}));
+            let (released, ordered) = join(delete(&servers[1], &path), join_all([order(), order(), order()])).await;
+            let now = servers[0].get(&path).await.expect(200);
+            let placed = ordered.iter().filter(|answer| answer.status == 201).count();
+            let is_released = released.status == 204;
+            assert_eq!(placed, usize::from(!is_released), "{} {now}", released.status);
+            for answer in ordered.into_iter().filter(|answer| answer.status != 201) {
+                assert_eq!(answer.refused(409, "reservation-ended")["reservation_status"], now["status"]);
+            }
+        }
+    });
+    shoppers.await;
     assert_each_ended_once(&servers[0]).await;
     finish(servers).await;
 }

@@ -41,7 +41,7 @@ pub(super) struct From {
 ///
 /// The feed as Server-Sent Events: one `data` line for each event, as `GET /v1/events` shows it. Its `id` is a cursor of
 /// the feed; an `EventSource` sends it as `Last-Event-ID` when it connects again, and misses nothing. An empty event
-/// every 15 seconds brings the id forward where nothing passes the filter. Who reads too slowly is cut, and goes on where
+/// at the beginning, and every 15 seconds, gives the id where nothing passes the filter. Who reads too slowly is cut, and goes on where
 /// it was. A session needs no key, so pages of this server can use `EventSource`.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
     security(("key" = ["events:read"])),
@@ -116,10 +116,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let piece = match self.step {
-                Step::Greet => {
-                    self.step = Step::CatchUp;
-                    Bytes::from_static(b"retry: 1000\n\n")
-                }
+                Step::Greet => self.greet().await?,
                 Step::CatchUp => self.catch_up().await?,
                 Step::Live => self.live().await?,
                 Step::End => return None,
@@ -129,6 +126,13 @@ impl Reader {
                 return Some(piece);
             }
         }
+    }
+
+    /// With an id, or who is cut before the first event would begin anew, and miss what was between.
+    async fn greet(&mut self) -> Option<Bytes> {
+        self.step = Step::CatchUp;
+        let cursor = self.events.cursor_at(self.position).await.ok()?;
+        Some(format!("retry: 1000\nid: {}\n\n", cursor.encode()).into())
     }
 
     async fn catch_up(&mut self) -> Option<Bytes> {

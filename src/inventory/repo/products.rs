@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::inventory::model::product::{Availability, Barcode, NewProduct, Preorder, Product, Sku, Tracking};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::to_json;
 use crate::platform::money::Money;
 
 struct ProductRow {
@@ -336,10 +336,6 @@ pub async fn usage(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Usage> {
     )
     .fetch_one(conn)
     .await
-}
-
-fn to_json<T: Serialize>(value: &T) -> sqlx::Result<Value> {
-    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// The prices of these products, where they have one.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::orders::model::{NewOrder, Order};
-use crate::orders::{Error, Orders};
+use crate::orders::{Error, Orders, Reserved};
 use crate::platform::coalesce::Shape;
 use crate::platform::command::{Command, Together};
 use crate::platform::extract::Json;
@@ -47,7 +47,10 @@ pub(super) fn queue(orders: Orders) -> Queue {
     Queue::new("order", SHAPE, move |tx, members| {
         let orders = orders.clone();
         Box::pin(async move {
-            let requests = members.iter().map(|m| (&m.command.body.0, m.context.0, &m.context.1));
+            let requests = members.iter().map(|member| {
+                let (reservation, limits) = (member.context.0, &member.context.1);
+                Reserved { new: &member.command.body.0, reservation, limits, terms: None }
+            });
             let outcomes = orders.place_reserved_in_tx(tx, &requests.collect::<Vec<_>>()).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })

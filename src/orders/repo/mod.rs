@@ -13,9 +13,11 @@ use super::model::{
     Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine,
     from_text, to_text,
 };
+use super::pricing::Terms;
 use super::{Draft, DraftLine};
 use crate::inventory::{Demand, Disposition};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::json::{from_json, to_json};
 use crate::platform::money::Money;
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
@@ -32,20 +34,14 @@ struct OrderRow {
     reference: Option<String>,
     customer: Value,
     shipping_address: Option<Value>,
+    shipping_price: Option<Value>,
+    prices_include_tax: bool,
     note: Option<String>,
     reservation_id: Option<Uuid>,
     cancel_reason: Option<String>,
     placed_at: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> sqlx::Result<T> {
-    serde_json::from_value(value).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<Value> {
-    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 impl TryFrom<OrderRow> for OrderHead {
@@ -62,6 +58,8 @@ impl TryFrom<OrderRow> for OrderHead {
             reference: row.reference,
             customer: from_json(row.customer)?,
             shipping_address: row.shipping_address.map(from_json).transpose()?,
+            shipping_price: row.shipping_price.map(from_json).transpose()?,
+            prices_include_tax: row.prices_include_tax,
             note: row.note,
             reservation_id: row.reservation_id,
             cancel_reason: row.cancel_reason,
@@ -90,19 +88,24 @@ pub(super) async fn insert(
     let text = |of: fn(&Draft) -> Option<String>| drafts.iter().map(of).collect::<Vec<Option<String>>>();
     let customers = drafts.iter().map(|draft| to_json(&draft.new.customer.clone().unwrap_or_default()));
     let addresses = drafts.iter().map(|draft| draft.new.shipping_address.as_ref().map(to_json).transpose());
+    let shipping = drafts.iter().map(|draft| draft.new.shipping_price.as_ref().map(to_json).transpose());
+    let include_tax: Vec<bool> = drafts.iter().map(|draft| draft.new.prices_include_tax).collect();
     let reservations: Vec<Option<Uuid>> = drafts.iter().map(|draft| draft.new.reservation_id).collect();
     let placed: Vec<Timestamp> = drafts.iter().map(|draft| draft.order.placed_at).collect();
     let rows = sqlx::query_as!(
         OrderRow,
         r#"INSERT INTO orders.orders (id, status, channel, reference, customer, shipping_address, note, reservation_id,
-                                      placed_at, created_at, updated_at)
-           SELECT id, 'placed', channel, reference, customer, shipping_address, note, reservation_id, placed_at, $9, $9
-           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::uuid[], $8::timestamptz[])
+                                      placed_at, shipping_price, prices_include_tax, created_at, updated_at)
+           SELECT id, 'placed', channel, reference, customer, shipping_address, note, reservation_id, placed_at,
+                  shipping_price, prices_include_tax, $11, $11
+           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::uuid[],
+                       $8::timestamptz[], $9::jsonb[], $10::bool[])
                 WITH ORDINALITY
-                AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at, n) ORDER BY n
+                AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at,
+                      shipping_price, prices_include_tax, n) ORDER BY n
            RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer,
-                     shipping_address, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
-                     created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
+                     shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason,
+                     placed_at AS "placed_at: Timestamp", created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
         &ids,
         &text(|draft| draft.channel.clone()) as &[Option<String>],
         &text(|draft| draft.new.reference.clone()) as &[Option<String>],
@@ -111,6 +114,8 @@ pub(super) async fn insert(
         &text(|draft| draft.new.note.clone()) as &[Option<String>],
         &reservations as &[Option<Uuid>],
         &placed as &[Timestamp],
+        &shipping.collect::<sqlx::Result<Vec<Option<Value>>>>()? as &[Option<Value>],
+        &include_tax,
         now as Timestamp
     )
     .fetch_all(conn)
@@ -132,20 +137,25 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
     let ids: Vec<Uuid> = lines.iter().map(|(_, line, ..)| line.id).collect();
     let skus: Vec<&str> = lines.iter().map(|(_, _, demand, _)| demand.sku.as_str()).collect();
     let quantities: Vec<i64> = lines.iter().map(|(_, _, demand, _)| demand.quantity).collect();
-    let amounts: Vec<Option<i64>> = lines.iter().map(|(_, line, ..)| line.price.as_ref().map(|p| p.amount)).collect();
-    let currencies: Vec<Option<&str>> =
-        lines.iter().map(|(_, line, ..)| line.price.as_ref().map(|price| price.currency.as_str())).collect();
+    let prices = || lines.iter().map(|(_, line, ..)| line.terms.unit_price.as_ref());
+    let amounts: Vec<Option<i64>> = prices().map(|price| Some(price?.amount)).collect();
+    let currencies: Vec<Option<&str>> = prices().map(|price| Some(price?.currency.as_str())).collect();
+    let discounts: Vec<i64> = lines.iter().map(|(_, line, ..)| line.terms.discount).collect();
+    let rates: Vec<i32> = lines.iter().map(|(_, line, ..)| line.terms.tax_rate).collect();
     let numbers: Vec<i32> = lines.iter().map(|(.., n)| *n).collect();
     sqlx::query!(
-        "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::int[])",
+        "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line, discount, tax_rate)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::int[],
+                              $8::bigint[], $9::int[])",
         &orders,
         &ids,
         &skus as &[&str],
         &quantities,
         &amounts as &[Option<i64>],
         &currencies as &[Option<&str>],
-        &numbers
+        &numbers,
+        &discounts,
+        &rates
     )
     .execute(conn)
     .await?;
@@ -154,7 +164,7 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
         order_id,
         sku: demand.sku.clone(),
         quantity: demand.quantity,
-        unit_price: line.price.clone(),
+        terms: line.terms.clone(),
         shipped: 0,
         returned: 0,
         cancelled: 0,
@@ -176,7 +186,7 @@ pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
     let row = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders WHERE id = $1"#,
         id
@@ -199,7 +209,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
@@ -229,7 +239,7 @@ async fn list_with_product(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
@@ -252,7 +262,7 @@ async fn list_with_product(
 
 pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<LineRecord>> {
     let rows = sqlx::query!(
-        "SELECT id, order_id, sku, quantity, price_amount, price_currency, shipped, returned, cancelled
+        "SELECT id, order_id, sku, quantity, price_amount, price_currency, discount, tax_rate, shipped, returned, cancelled
          FROM orders.lines WHERE order_id = ANY ($1) ORDER BY order_id, line",
         orders
     )
@@ -263,7 +273,11 @@ pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::
         order_id: row.order_id,
         sku: row.sku,
         quantity: row.quantity,
-        unit_price: Money::from_columns(row.price_amount, row.price_currency),
+        terms: Terms {
+            unit_price: Money::from_columns(row.price_amount, row.price_currency),
+            discount: row.discount,
+            tax_rate: row.tax_rate,
+        },
         shipped: row.shipped,
         returned: row.returned,
         cancelled: row.cancelled,

@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod health;
+pub mod json;
 pub mod private;
 mod role;
 

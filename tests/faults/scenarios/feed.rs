@@ -43,7 +43,9 @@ async fn held_transactions(run: Run, stage: &Stage, verdict: &mut Verdict) -> Re
     let done = Arc::<AtomicBool>::default();
     let until = Instant::now() + Duration::from_secs(run.scaled(60, 8));
     let urls: Vec<String> = stage.servers.iter().map(|node| node.url()).collect();
-    let reading = tokio::spawn(read(run, urls, committed.clone(), done.clone()));
+    // What is written before the reader has its first id is not for it.
+    let begin = tokio::time::timeout(PATIENCE, greeted(&urls[0])).await??;
+    let reading = tokio::spawn(read(run, urls, begin, committed.clone(), done.clone()));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let (mut conn, committed) = (stage.postgres.connect().await?, committed.clone());
@@ -125,19 +127,37 @@ struct Read {
     kills: usize,
 }
 
+/// The id that a stream begins with.
+async fn greeted(url: &str) -> Result<String> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let request = http.get(format!("{url}/v1/events/stream?type=test.written")).bearer_auth(KEY);
+    let mut response = request.send().await?.error_for_status()?;
+    let mut text = String::new();
+    while let Some(chunk) = response.chunk().await? {
+        text += std::str::from_utf8(&chunk)?;
+        if let Some((greeting, _)) = text.split_once("\n\n") {
+            let id = greeting.lines().find_map(|line| line.strip_prefix("id: "));
+            return Ok(id.ok_or("a stream begins without an id")?.to_owned());
+        }
+    }
+    Err("the stream ended before it began".into())
+}
+
 /// Follows as an EventSource does; every second or so its connection is dropped with whatever was under way in it.
-async fn read(run: Run, urls: Vec<String>, committed: Committed, done: Arc<AtomicBool>) -> Result<Read> {
+async fn read(
+    run: Run,
+    urls: Vec<String>,
+    mut last: String,
+    committed: Committed,
+    done: Arc<AtomicBool>,
+) -> Result<Read> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut rng = StdRng::seed_from_u64(run.seed ^ 0x0fee_d000);
     let mut all = Read { events: Vec::new(), kills: 0 };
-    let mut last = String::new();
     loop {
         let url = &urls[all.kills % urls.len()];
-        let mut request = http.get(format!("{url}/v1/events/stream?type=test.written")).bearer_auth(KEY);
-        if !last.is_empty() {
-            request = request.header("Last-Event-ID", &last);
-        }
-        let mut response = request.send().await?.error_for_status()?;
+        let request = http.get(format!("{url}/v1/events/stream?type=test.written")).bearer_auth(KEY);
+        let mut response = request.header("Last-Event-ID", &last).send().await?.error_for_status()?;
         let killed_at = tokio::time::Instant::now() + Duration::from_millis(rng.random_range(200..2000));
         let mut text = String::new();
         loop {
@@ -180,6 +200,38 @@ fn note(one: &str, last: &mut String, events: &mut Vec<Seen>) -> Result<()> {
 /// A transaction that has drawn an id and stays open: the feed waits, the writers do not.
 async fn one_that_does_not_end(run: Run, stage: &Stage, verdict: &mut Verdict) -> Result<()> {
     let held = Duration::from_secs(run.scaled(60, 10));
+    // A machine that has other work beside this is not as fast in one second as in another, and the short form measures a
+    // few seconds: it may do so again, where what is slow for a reason would be slow each time.
+    let rounds = run.scaled(1, 5);
+    for round in 1.. {
+        let Round { before, during, alarm, is_told, caught_up } = hold_one_open(stage, held).await?;
+        let percent = (during / before * 100.0).round();
+        if percent < 80.0 && round < rounds {
+            verdict.note("  another round, for its percent of before were", percent);
+            continue;
+        }
+        verdict.note("a transaction is held open for", crate::report::seconds(held));
+        verdict.note("writes a second before", format!("{before:.0}"));
+        verdict.note("writes a second meanwhile", format!("{during:.0}"));
+        verdict.at_least("  in percent of before", percent, 80.0);
+        verdict.within("alarm by /metrics after", alarm, Duration::from_secs(5));
+        verdict.exactly("the log names who holds it", is_told, true);
+        verdict.within("caught up after it ended", caught_up, Duration::from_secs(10));
+        break;
+    }
+    Ok(())
+}
+
+struct Round {
+    /// Writes a second
+    before: f64,
+    during: f64,
+    alarm: Duration,
+    is_told: bool,
+    caught_up: Duration,
+}
+
+async fn hold_one_open(stage: &Stage, held: Duration) -> Result<Round> {
     let before = rate(stage, held / 2).await?;
     let mut conn = stage.postgres.connect().await?;
     let mut open = conn.begin().await?;
@@ -195,7 +247,6 @@ async fn one_that_does_not_end(run: Run, stage: &Stage, verdict: &mut Verdict) -
     let is_told = stage.servers.iter().any(|node| node.said().contains("waits for a transaction that does not end"));
     open.rollback().await?;
     let ended = Instant::now();
-    let mark = Instant::now();
     let client = stage.client()?;
     let body = json!({"sku": "P-0", "warehouse": "MAIN", "change": 1, "reason": "found", "note": "the last"});
     let last = client.insist("POST", "/v1/stock/adjustments", None, Some(&body)).await?.expect(201)?;
@@ -205,19 +256,12 @@ async fn one_that_does_not_end(run: Run, stage: &Stage, verdict: &mut Verdict) -
         let feed =
             client.get(&format!("/v1/events?limit=200&type=stock.level_changed&subject=products/P-0{after}")).await?;
         let is_last = |event: &Value| event["subject"] == "products/P-0" && event["data"]["after"]["on_hand"] == level;
-        if feed["items"].as_array().is_some_and(|items| items.iter().any(is_last)) || mark.elapsed() > PATIENCE {
+        if feed["items"].as_array().is_some_and(|items| items.iter().any(is_last)) || ended.elapsed() > PATIENCE {
             break ended.elapsed();
         }
         after = format!("&after={}", feed["next_cursor"].as_str().unwrap_or_default());
     };
-    verdict.note("a transaction is held open for", crate::report::seconds(held));
-    verdict.note("writes a second before", format!("{before:.0}"));
-    verdict.note("writes a second meanwhile", format!("{during:.0}"));
-    verdict.at_least("  in percent of before", (during / before * 100.0).round(), 80.0);
-    verdict.within("alarm by /metrics after", alarm.await??, Duration::from_secs(5));
-    verdict.exactly("the log names who holds it", is_told, true);
-    verdict.within("caught up after it ended", caught_up, Duration::from_secs(10));
-    Ok(())
+    Ok(Round { before, during, alarm: alarm.await??, is_told, caught_up })
 }
 
 /// When the lag shows in the metrics.

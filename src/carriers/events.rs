@@ -1,0 +1,12 @@
+//! What carriers publish. Version 1: fields are only ever added.
+
+use serde_json::json;
+
+use super::model::Tracking;
+use crate::events::Event;
+use crate::orders::Order;
+
+pub fn changed(order: &Order, tracking: &Tracking) -> Event {
+    let data = json!({ "order_id": order.head.id, "order_number": order.head.number, "tracking": tracking });
+    Event::new("shipment.tracking_changed", format!("orders/{}", order.head.id), &data)
+}
