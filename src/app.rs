@@ -22,6 +22,7 @@ use crate::lifecycle::{Shutdown, Workers};
 use crate::notices::Notices;
 use crate::ops::{Ops, SelfCheck};
 use crate::orders::Orders;
+use crate::payments::Payments;
 use crate::platform::db::Db;
 use crate::platform::edge::Edge;
 use crate::platform::intake::{self, Api, Intake};
@@ -34,7 +35,7 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::{
-    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, reservations,
+    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, payments, reservations,
     transfers, warehouses, webhooks,
 };
 
@@ -64,6 +65,7 @@ pub struct App {
     pub brokers: Brokers,
     pub notices: Notices,
     pub carriers: Carriers,
+    pub payments: Payments,
     pub jobs: Jobs,
 }
 
@@ -88,6 +90,7 @@ impl App {
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
         let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
         let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
+        let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -104,6 +107,7 @@ impl App {
             brokers,
             notices,
             carriers,
+            payments,
             jobs,
         }
     }
@@ -124,12 +128,13 @@ impl App {
             .merge(brokers::router(self.brokers.clone()))
             .merge(notices::router(self.notices.clone()))
             .merge(carriers::router(self.carriers.clone()))
+            .merge(payments::router(self.payments.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 
     pub fn self_check(&self) -> SelfCheck {
-        let Self { db, inventory, transfers, reservations, orders, carts, .. } = self.clone();
-        SelfCheck::new(db, inventory, transfers, reservations, orders, carts)
+        let Self { db, inventory, transfers, reservations, orders, carts, payments, .. } = self.clone();
+        SelfCheck::new(db, inventory, transfers, reservations, orders, carts, payments)
     }
 
     /// The OpenAPI document of this server.
@@ -171,7 +176,7 @@ impl App {
 
     /// Who does which jobs.
     fn handlers(&self) -> Handlers {
-        self.notices.add_handlers(Handlers::default())
+        self.payments.add_handlers(self.notices.add_handlers(Handlers::default()))
     }
 
     /// Starts what runs beside the requests.
@@ -251,6 +256,16 @@ impl App {
         workers.every("old notices", Duration::from_secs(600), shutdown.clone(), move || {
             let notices = notices.clone();
             async move { notices.forget_old().await }
+        });
+        let payments = self.payments.clone();
+        workers.every("payments", Duration::from_millis(250), shutdown.clone(), move || {
+            let payments = payments.clone();
+            async move { payments.follow().await }
+        });
+        let payments = self.payments.clone();
+        workers.every("unconfirmed payments", Duration::from_secs(30), shutdown.clone(), move || {
+            let payments = payments.clone();
+            async move { payments.watch().await }
         });
         let stopping = shutdown.clone();
         workers.run(self.jobs.clone().work(self.handlers(), async move { stopping.started().await }));

@@ -13,7 +13,7 @@ use crate::brokers::{self, Mqtt, Nats};
 use crate::platform::client::{ForwardedHeader, Networks};
 use crate::platform::limits::Limits;
 use crate::platform::variables::{Loose, flag};
-use crate::{carriers, notices, webhooks};
+use crate::{carriers, notices, payments, webhooks};
 
 /// What `stockhold serve` takes. Each flag has a variable `STOCKHOLD_…` and a key in `config/*.toml` of the same name.
 #[derive(Args, Clone, Debug, Default, Serialize)]
@@ -112,6 +112,8 @@ pub struct Config {
     pub smtp: notices::Smtp,
     /// What customers are shown of shipments.
     pub carriers: carriers::Settings,
+    /// How Stripe is called, where shoppers pay by it.
+    pub stripe: payments::Settings,
     /// Days for which the feed of events goes back; 0 is for ever.
     pub events_days: i32,
     /// Days for which carts that have ended are kept.
@@ -152,6 +154,7 @@ impl Default for Config {
             notices: notices::Settings::default(),
             smtp: notices::Smtp::default(),
             carriers: carriers::Settings::default(),
+            stripe: payments::Settings::default(),
             events_days: 30,
             cart_days: 30,
             audit_days: 0,
@@ -166,7 +169,7 @@ impl Default for Config {
 const NOT_SETTINGS: &[&str] = &["url", "key", "postgres_search_path", "postgres_builds_dir"];
 
 /// Settings that stand together in `config/*.toml`.
-const GROUPS: &[&str] = &["limits", "webhooks", "notices", "smtp", "carriers"];
+const GROUPS: &[&str] = &["limits", "webhooks", "notices", "smtp", "carriers", "stripe"];
 
 /// Groups of settings that are left out as a whole where they are not wanted.
 const OPTIONAL_GROUPS: &[&str] = &["oidc", "nats", "mqtt"];
@@ -247,6 +250,7 @@ impl Config {
         self.notices.check().map_err(ConfigError::Invalid)?;
         self.smtp.check().map_err(ConfigError::Invalid)?;
         self.carriers.check().map_err(ConfigError::Invalid)?;
+        self.stripe.check().map_err(ConfigError::Invalid)?;
         if self.sweep_interval_ms != 0 && !(10..=1000).contains(&self.sweep_interval_ms) {
             return wrong(
                 "sweep_interval_ms must be 10 to 1000, for the API promises reservation.expired within a second; \

@@ -39,6 +39,7 @@ const TAGS: &[(&str, &str)] = &[
     ("feeds", "What other systems report of stock"),
     ("events", "What happened"),
     ("notices", "Mails to who waits for a product"),
+    ("payments", "Money for orders"),
     ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),
     ("operations", "Health, metrics, jobs and the self-check"),

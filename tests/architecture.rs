@@ -29,8 +29,9 @@ const STAIR: &[(&str, &[&str])] = &[
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
+    ("payments", &["orders", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
-    ("ops", &["carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
+    ("ops", &["payments", "carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
     (
         "app",
         &[
@@ -47,6 +48,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "brokers",
             "notices",
             "carriers",
+            "payments",
             "ops",
             "asyncapi",
             "config",
@@ -57,7 +59,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ),
     ("cli", &["app", "access", "ops", "config", "lifecycle", "telemetry", "platform"]),
     ("main", &["cli"]),
-    ("config", &["access", "brokers types", "carriers types", "notices types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
+    ("config", &["access", "brokers types", "carriers types", "notices types", "payments types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
     ("telemetry", &["config"]),
     ("openapi", &["platform"]),
     ("asyncapi", &["events types"]), // the catalogue of events
@@ -81,6 +83,7 @@ const ROOMS: &[&str] = &[
     "brokers",
     "notices",
     "carriers",
+    "payments",
     "ops",
 ];
 
@@ -98,7 +101,8 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("carriers", &["orders", "events"]), // what is delivered is so for the order too
-    ("ops", &["inventory", "transfers", "reservations", "orders", "carts"]), // the self-check and its repair
+    ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
+    ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
     ("cli", &["events"]),      // a restore, after which the feed goes on
 ];
 
@@ -124,6 +128,7 @@ const SCHEMAS: &[&str] = &[
     "brokers",
     "notices",
     "carriers",
+    "payments",
 ];
 
 /// Crates that belong in some places only, and why.

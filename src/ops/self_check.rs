@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::carts::Carts;
 use crate::inventory::Inventory;
 use crate::orders::Orders;
+use crate::payments::Payments;
 use crate::platform::audit::{self, Actor, Entry};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
@@ -36,6 +37,7 @@ pub struct SelfCheck {
     reservations: Reservations,
     orders: Orders,
     carts: Carts,
+    payments: Payments,
     turn: Arc<Mutex<()>>,
 }
 
@@ -47,8 +49,9 @@ impl SelfCheck {
         reservations: Reservations,
         orders: Orders,
         carts: Carts,
+        payments: Payments,
     ) -> Self {
-        Self { db, inventory, transfers, reservations, orders, carts, turn: Arc::default() }
+        Self { db, inventory, transfers, reservations, orders, carts, payments, turn: Arc::default() }
     }
 
     pub async fn run(&self) -> Result<Report, Problem> {
@@ -64,6 +67,9 @@ impl SelfCheck {
         let open = self.orders.open_quantities(&mut snapshot).await?;
         differences.extend(self.inventory.self_check_claims(&mut snapshot, &open).await?);
         differences.extend(self.orders.self_check(&mut snapshot).await?);
+        differences.extend(self.payments.self_check(&mut snapshot).await?);
+        let paid = self.payments.paid(&mut snapshot).await?;
+        differences.extend(self.orders.self_check_paid(&mut snapshot, &paid).await?);
         snapshot.rollback().await?;
         Ok(Report { ok: differences.is_empty(), differences, checked_at: Timestamp::now() })
     }

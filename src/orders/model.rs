@@ -173,18 +173,6 @@ pub enum ShipmentStatus {
     Delivered,
 }
 
-/// An enum of ours as the text of a column, and back.
-pub(super) fn to_text<T: Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
-        other => unreachable!("unit variants serialise to text, not to {other:?}"),
-    }
-}
-
-pub(super) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> sqlx::Result<T> {
-    serde_json::from_value(text.into()).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
 /// An order without what belongs to it: its own row.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OrderHead {

@@ -1,5 +1,7 @@
 //! How far an order is paid: what its payments come to, and what follows from that.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -84,7 +86,7 @@ impl Orders {
     }
 
     /// What orders know of their payments against what these say, and the statuses that follow.
-    pub async fn self_check_paid(&self, conn: &mut PgConnection, paid: &[(Uuid, Paid)]) -> Result<Vec<Difference>> {
+    pub async fn self_check_paid(&self, conn: &mut PgConnection, paid: &BTreeMap<Uuid, Paid>) -> Result<Vec<Difference>> {
         let known = repo::payment::all_paid(conn).await?;
         let mut differences = Vec::new();
         for (id, said) in paid {

@@ -5,7 +5,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Error;
+use crate::orders::{Paid, Payable};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::text::to_text;
+use crate::platform::id;
 use crate::platform::problem::Fault;
 
 /// Of what a provider says, what is kept.
@@ -38,6 +41,13 @@ pub enum PaymentState {
     Expired,
 }
 
+impl PaymentState {
+    /// Whether nothing came of it, against everybody's wish.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired)
+    }
+}
+
 /// When money is taken that was promised
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,18 +76,6 @@ pub enum OperationState {
     Pending,
     Succeeded,
     Failed,
-}
-
-/// An enum of ours as the text of a column, and back.
-pub(super) fn to_text<T: Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
-        other => unreachable!("unit variants serialise to text, not to {other:?}"),
-    }
-}
-
-pub(super) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> sqlx::Result<T> {
-    serde_json::from_value(text.into()).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A payment to make
@@ -192,6 +190,78 @@ pub(super) struct Filter {
 
 type Result<T> = std::result::Result<T, Error>;
 
+impl NewPayment {
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let is_needless = self.provider == ProviderName::Manual && self.payment_method.is_some();
+        let detail = "what is paid by hand has no token of a provider";
+        is_needless.then(|| Fault::new("/payment_method", "unexpected", detail)).into_iter().collect()
+    }
+}
+
+/// A payment of an order, beside the others that it has.
+pub(super) fn begin(new: &NewPayment, order: &Payable, others: &[Payment]) -> Result<Payment> {
+    if order.is_cancelled {
+        return Err(Error::State("the order is cancelled: there is nothing to pay".to_owned()));
+    }
+    let Some(total) = &order.total else {
+        let detail = "not every line of this order has a price, so what is to be paid is not known";
+        return Err(Error::Invalid(vec![Fault::new("/order_id", "unpriced", detail)]));
+    };
+    let left = total.amount - others.iter().map(Payment::claims).sum::<i64>();
+    if left <= 0 {
+        return Err(Error::State("other payments cover the whole order already".to_owned()));
+    }
+    let method = if new.provider == ProviderName::Manual { "invoice" } else { "card" };
+    let now = Timestamp::now();
+    Ok(Payment {
+        id: id::new(),
+        order_id: order.id,
+        channel: order.channel.clone(),
+        provider: new.provider,
+        method: new.method.clone().unwrap_or_else(|| method.to_owned()),
+        status: PaymentState::Pending,
+        capture: new.capture,
+        currency: total.currency.clone(),
+        amount: within(new.amount, left)?,
+        authorised: 0,
+        captured: 0,
+        refunded: 0,
+        provider_reference: None,
+        expires_at: None,
+        last_error: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// What the payments of an order come to, the oldest first.
+pub(super) fn paid(payments: &[Payment]) -> Paid {
+    let sum = |of: fn(&Payment) -> i64| payments.iter().map(of).sum();
+    Paid {
+        authorised: sum(|payment| payment.authorised),
+        captured: sum(|payment| payment.captured),
+        refunded: sum(|payment| payment.refunded),
+        failed: payments.last().is_some_and(|newest| newest.status.is_failure()),
+    }
+}
+
+impl PaymentOperation {
+    pub(super) fn new(kind: OperationKind, amount: i64, status: OperationState, reason: Option<&str>) -> Self {
+        Self {
+            id: id::new(),
+            kind,
+            amount,
+            status,
+            reason: reason.map(str::to_owned),
+            provider_reference: None,
+            error: None,
+            attempts: 0,
+            created_at: Timestamp::now(),
+            ended_at: None,
+        }
+    }
+}
+
 impl Payment {
     /// What it takes of its order's total, or may still take.
     pub(super) fn claims(&self) -> i64 {
@@ -208,7 +278,10 @@ impl Payment {
     }
 
     /// How much is captured when so much is asked for.
-    pub(super) fn to_capture(&self, asked: Option<i64>) -> Result<i64> {
+    pub(super) fn to_capture(&self, order: &Payable, asked: Option<i64>) -> Result<i64> {
+        if order.is_cancelled {
+            return Err(Error::State("the order is cancelled: there is nothing to pay".to_owned()));
+        }
         let once = self.provider == ProviderName::Stripe;
         match self.status {
             PaymentState::Authorised => {}
@@ -232,6 +305,27 @@ impl Payment {
             return Err(Error::State("there is nothing of this payment to give back".to_owned()));
         }
         within(asked, self.captured - self.refunded)
+    }
+
+    /// What gives up all that there is of it, where there is anything.
+    pub(super) fn to_give_up(&self) -> Option<(OperationKind, i64)> {
+        match self.status {
+            PaymentState::Pending | PaymentState::Authorised => Some((OperationKind::Void, self.authorised)),
+            PaymentState::Captured => Some((OperationKind::Refund, self.captured - self.refunded)),
+            PaymentState::Voided | PaymentState::Failed | PaymentState::Expired => None,
+        }
+        .filter(|(kind, amount)| *kind == OperationKind::Void || *amount > 0)
+    }
+
+    /// Books that nothing came of it; gives the type of the news.
+    pub(super) fn end(&mut self, status: PaymentState, reason: &str) -> &'static str {
+        (self.status, self.authorised, self.expires_at) = (status, 0, None);
+        self.last_error = Some(kept(reason));
+        match status {
+            PaymentState::Expired => "payment.expired",
+            PaymentState::Voided => "payment.voided",
+            _ => "payment.failed",
+        }
     }
 
     /// Books an operation that succeeded; gives the type of the news.
@@ -307,10 +401,11 @@ mod tests {
         #[test]
         fn amounts_stay_in_their_order(asked in prop::collection::vec((0..4, prop::option::of(1..150i64)), 0..20), manual: bool) {
             let mut payment = payment(if manual { ProviderName::Manual } else { ProviderName::Stripe });
+            let order = Payable { id: Uuid::nil(), channel: None, is_cancelled: false, total: None };
             for (what, amount) in asked {
                 let allowed = match what {
                     0 if payment.status == PaymentState::Pending => Ok((OperationKind::Authorise, payment.amount)),
-                    0 | 1 => payment.to_capture(amount).map(|amount| (OperationKind::Capture, amount)),
+                    0 | 1 => payment.to_capture(&order, amount).map(|amount| (OperationKind::Capture, amount)),
                     2 => payment.to_void().map(|amount| (OperationKind::Void, amount)),
                     _ => payment.to_refund(amount).map(|amount| (OperationKind::Refund, amount)),
                 };

@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::platform::clock::Timestamp;
+
 /// Why a provider did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
@@ -40,7 +42,10 @@ pub enum Phase {
     Declined(String),
     Authorised,
     Captured,
+    /// Somebody gave it up
     Cancelled,
+    /// The authorisation ran out
+    Expired,
 }
 
 /// How it stands with a payment by the provider's books.
@@ -52,8 +57,8 @@ pub struct Report {
     pub currency: String,
     /// What was taken
     pub received: i64,
-    /// When the authorisation runs out, in seconds since 1970
-    pub expires_at: Option<i64>,
+    /// When the authorisation runs out
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A message of a provider that is its own: something may be new.

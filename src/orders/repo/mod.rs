@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::model::{
     Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine,
-    from_text, to_text,
 };
 use super::pricing::Terms;
 use super::{Draft, DraftLine};
 use crate::inventory::{Demand, Disposition};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::{from_json, to_json};
+use crate::platform::db::text::{from_text, to_text};
 use crate::platform::money::Money;
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::orders::model::{PaymentStatus, to_text};
+use crate::orders::model::PaymentStatus;
 use crate::orders::payment::Paid;
+use crate::platform::db::text::to_text;
 
 pub async fn set_paid(conn: &mut PgConnection, id: Uuid, paid: Paid) -> sqlx::Result<()> {
     sqlx::query!(

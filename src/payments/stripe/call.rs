@@ -5,17 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tokio_rustls::rustls::crypto::ring;
 use url::form_urlencoded;
 
 use crate::payments::provider::ProviderError;
 use crate::payments::settings::Settings;
+use crate::platform::outbound::trusting;
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2024-06-20";
@@ -34,21 +34,16 @@ impl Failed {
     fn new(told: impl Into<String>) -> Self {
         Self { status: None, told: told.into() }
     }
-
-    /// Of a call that has no effect even where it succeeds: what Stripe cannot make sense of is refused for good.
-    pub fn of_no_effect(self) -> ProviderError {
-        match self.status {
-            Some(StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => ProviderError::Declined(self.told),
-            _ => self.into(),
-        }
-    }
 }
 
-/// A card that is declined stays so. All else may be another attempt's success: the books say so before it is made.
+/// What is refused has had no effect, and stays refused: a card that is declined, say, or what cannot be made sense of. Of all
+/// else it is not known what became of it.
 impl From<Failed> for ProviderError {
     fn from(failed: Failed) -> Self {
         match failed.status {
-            Some(StatusCode::PAYMENT_REQUIRED) => Self::Declined(failed.told),
+            Some(StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND) => {
+                Self::Declined(failed.told)
+            }
             _ => Self::Again(failed.told),
         }
     }
@@ -71,16 +66,18 @@ impl Calls {
         Self { base, authorisation, patience: settings.timeout(), client: OnceCell::new() }
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value, Failed> {
-        self.send(Request::builder().method(Method::GET), path, Bytes::new()).await
+    /// Whatever is wrong with it, nothing is known then.
+    pub async fn get(&self, path: &str) -> Result<Value, ProviderError> {
+        let got = self.send(Request::builder().method(Method::GET), path, Bytes::new()).await;
+        got.map_err(|failed| ProviderError::Again(failed.told))
     }
 
     /// Whoever repeats it within a day with the same key gets the same answer.
-    pub async fn post(&self, path: &str, key: &str, form: &[(&str, &str)]) -> Result<Value, Failed> {
+    pub async fn post(&self, path: &str, key: &str, form: &[(&str, &str)]) -> Result<Value, ProviderError> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = Request::builder().method(Method::POST).header("idempotency-key", key);
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(request, path, body.into()).await
+        Ok(self.send(request, path, body.into()).await?)
     }
 
     async fn send(&self, request: hyper::http::request::Builder, path: &str, body: Bytes) -> Result<Value, Failed> {
@@ -111,16 +108,7 @@ impl Calls {
     }
 }
 
-/// It trusts whom the machine trusts.
 fn connect() -> Result<Http, Failed> {
-    let trusting = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider()) {
-        Ok(trusting) => trusting,
-        Err(error) => {
-            tracing::warn!(%error, "this machine knows no authorities to trust: those that Mozilla trusts are taken");
-            let builder = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider());
-            builder.map_err(|error| Failed::new(format!("TLS cannot be set up: {error}")))?
-        }
-    };
-    let connector = trusting.https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    let trusting = trusting().map_err(|error| Failed::new(format!("TLS cannot be set up: {error}")))?;
+    Ok(Client::builder(TokioExecutor::new()).build(trusting.https_or_http().enable_http1().build()))
 }

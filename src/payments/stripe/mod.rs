@@ -6,11 +6,13 @@
 mod call;
 mod signature;
 
+use chrono::DateTime;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::provider::{Asked, Hint, Opened, Phase, Provider, ProviderError, Report};
 use super::settings::Settings;
+use crate::platform::clock::Timestamp;
 use call::Calls;
 
 type Result<T> = std::result::Result<T, ProviderError>;
@@ -68,8 +70,7 @@ impl Provider for Stripe {
         ];
         form.extend(asked.payment_method.map(|token| ("payment_method", token)));
         let made = self.calls.post("/v1/payment_intents", &format!("{operation}-open"), &form).await;
-        // Nothing is charged yet, so what is wrong with it is wrong for good.
-        let intent = made.map_err(call::Failed::of_no_effect)?;
+        let intent = made?;
         let reference = intent["id"].as_str().filter(|id| is_name(id));
         let reference = reference.ok_or_else(|| ProviderError::Again("the intent has no id".to_owned()))?;
         let client_secret = intent["client_secret"].as_str().map(str::to_owned);
@@ -156,11 +157,13 @@ fn read(intent: &Value) -> Result<Report> {
         }
         "requires_capture" => Phase::Authorised,
         "succeeded" => Phase::Captured,
+        "canceled" if intent["cancellation_reason"] == "automatic" => Phase::Expired,
         "canceled" => Phase::Cancelled,
         _ => Phase::Waiting,
     };
     let told = intent["amount_received"].as_i64().or_else(|| charge["amount_captured"].as_i64());
     let received = if phase == Phase::Captured { told.unwrap_or(amount) } else { 0 };
     let expires_at = charge["payment_method_details"]["card"]["capture_before"].as_i64();
+    let expires_at = expires_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map(Timestamp);
     Ok(Report { phase, amount, currency: currency.to_uppercase(), received, expires_at })
 }

@@ -5,6 +5,7 @@ mod health;
 pub mod json;
 pub mod private;
 mod role;
+pub mod text;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -141,15 +142,16 @@ fn may_call(allowed: &Networks, address: IpAddr, is_encrypted: bool) -> bool {
     allowed.contains(address) || (is_encrypted && is_public(address))
 }
 
-/// It trusts whom the machine trusts.
+/// TLS that trusts whom the machine trusts.
+pub fn trusting() -> Result<HttpsConnectorBuilder<WantsSchemes>, tokio_rustls::rustls::Error> {
+    HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider()).or_else(|error| {
+        tracing::warn!(%error, "this machine knows no authorities to trust: those that Mozilla trusts are taken");
+        HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())
+    })
+}
+
 fn connect(allowed: Arc<Networks>) -> Result<Client<HttpsConnector<Connector>, Full<Bytes>>, CallError> {
-    let trusting = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider()) {
-        Ok(trusting) => trusting,
-        Err(error) => {
-            tracing::warn!(%error, "this machine knows no authorities to trust: those that Mozilla trusts are taken");
-            HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())?
-        }
-    };
+    let trusting = trusting()?;
     let connector = trusting.https_or_http().enable_http1().wrap_connector(Connector { allowed });
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_max_idle_per_host(KEPT).pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
