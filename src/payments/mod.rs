@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::events::Events;
-use crate::orders::{self, Orders, Paid, Payable};
+use crate::orders::{self, Orders, Payable};
 use crate::platform::db::Db;
 use crate::platform::jobs::{Handlers, enqueue_in_tx};
 use crate::platform::page::{Page, PageRequest};

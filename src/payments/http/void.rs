@@ -8,7 +8,7 @@ use crate::access::Limits;
 use crate::payments::Payments;
 use crate::payments::model::{OperationKind, PaymentDetail};
 use crate::platform::command::Command;
-use crate::platform::extract::{Path};
+use crate::platform::extract::{NoBody, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
 
@@ -27,7 +27,7 @@ pub(super) async fn void_payment(
     State(payments): State<Payments>,
     Path(id): Path<Uuid>,
     limits: Limits,
-    command: Command<()>,
+    command: Command<NoBody>,
 ) -> Result<Reply, Problem> {
     let run = command.run((payments, id, limits), |tx, (payments, id, limits), command| {
         Box::pin(async move {
