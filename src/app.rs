@@ -35,8 +35,8 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::{
-    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, payments, reservations,
-    transfers, warehouses, webhooks,
+    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, payments,
+    reservations, transfers, warehouses, webhooks,
 };
 
 /// How long requests in flight may take to end once the server stops.

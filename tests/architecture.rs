@@ -31,7 +31,20 @@ const STAIR: &[(&str, &[&str])] = &[
     ("carriers", &["orders", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
-    ("ops", &["payments", "carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
+    (
+        "ops",
+        &[
+            "payments",
+            "carts",
+            "orders",
+            "reservations",
+            "transfers",
+            "inventory",
+            "lifecycle",
+            "telemetry",
+            "platform",
+        ],
+    ),
     (
         "app",
         &[
@@ -59,7 +72,10 @@ const STAIR: &[(&str, &[&str])] = &[
     ),
     ("cli", &["app", "access", "ops", "config", "lifecycle", "telemetry", "platform"]),
     ("main", &["cli"]),
-    ("config", &["access", "brokers types", "carriers types", "notices types", "payments types", "webhooks types", "platform"]), // for the least length of an admin key, and the settings
+    (
+        "config",
+        &["access", "brokers types", "carriers types", "notices types", "payments types", "webhooks types", "platform"],
+    ), // for the least length of an admin key, and the settings
     ("telemetry", &["config"]),
     ("openapi", &["platform"]),
     ("asyncapi", &["events types"]), // the catalogue of events
@@ -103,7 +119,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("carriers", &["orders", "events"]), // what is delivered is so for the order too
     ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
-    ("cli", &["events"]),      // a restore, after which the feed goes on
+    ("cli", &["events"]), // a restore, after which the feed goes on
 ];
 
 /// SQL outside a repo, with the reason.

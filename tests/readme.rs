@@ -157,6 +157,20 @@ fn the_tables_of_the_groups_are_their_settings() {
     let [[shown, mut meant], [_, smtp]] = [table(page, "notices"), table(page, "smtp")];
     meant.extend(smtp);
     assert_eq!(shown, meant);
+    let config = serde_json::to_value(Config::default()).expect("plain data");
+    for (group, page) in
+        [("carriers", include_str!("../docs/carriers.md")), ("stripe", include_str!("../docs/payments.md"))]
+    {
+        for (key, default) in config[group].as_object().expect("a structure") {
+            let default = match default.to_string().trim_matches('"') {
+                "" => "none".to_owned(),
+                shown => format!("`{shown}`"),
+            };
+            let variable = format!("STOCKHOLD_{group}_{key}").to_uppercase();
+            let row = format!("| `{group}.{key}` | `{variable}` | {default} |");
+            assert!(page.contains(&row), "docs/: no row begins as {row}");
+        }
+    }
 }
 
 /// The flags that the command line knows.

@@ -44,6 +44,7 @@ const RESOURCES: &[Resource] = &[
         &["/v1/orders/{id}"],
         &[("id", "$request.path.id"), ("shipment_id", "$response.body#/shipment_id")],
     ),
+    resource("PaymentDetail", &["/v1/payments/{id}"], &[("id", "$response.body#/id")]),
     resource("Return", &["/v1/orders/{id}"], &[("id", "$request.path.id")]),
     resource("Transfer", &["/v1/transfers/{id}"], &[("id", "$response.body#/id")]),
     resource("FeedSource", &["/v1/feeds/{source}"], &[("source", "$response.body#/code")]),

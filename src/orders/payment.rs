@@ -86,7 +86,11 @@ impl Orders {
     }
 
     /// What orders know of their payments against what these say, and the statuses that follow.
-    pub async fn self_check_paid(&self, conn: &mut PgConnection, paid: &BTreeMap<Uuid, Paid>) -> Result<Vec<Difference>> {
+    pub async fn self_check_paid(
+        &self,
+        conn: &mut PgConnection,
+        paid: &BTreeMap<Uuid, Paid>,
+    ) -> Result<Vec<Difference>> {
         let known = repo::payment::all_paid(conn).await?;
         let mut differences = Vec::new();
         for (id, said) in paid {
@@ -118,9 +122,8 @@ mod tests {
 
     #[test]
     fn the_status_follows_from_the_amounts() {
-        let of = |authorised, captured, refunded, failed| {
-            Paid { authorised, captured, refunded, failed }.status(Some(100))
-        };
+        let of =
+            |authorised, captured, refunded, failed| Paid { authorised, captured, refunded, failed }.status(Some(100));
         assert_eq!(of(0, 0, 0, false), PaymentStatus::Unpaid);
         assert_eq!(of(0, 0, 0, true), PaymentStatus::Failed);
         assert_eq!(of(100, 0, 0, false), PaymentStatus::Authorised);

@@ -52,9 +52,7 @@ pub fn judge(kind: OperationKind, asked: i64, by_us: bool, payment: &Payment, re
     if let Some(told) = difference(payment, report) {
         return Verdict::Done(Outcome::Differs(told));
     }
-    let done = |amount| {
-        Verdict::Done(Outcome::Succeeded { amount, reference: None, expires_at: report.expires_at })
-    };
+    let done = |amount| Verdict::Done(Outcome::Succeeded { amount, reference: None, expires_at: report.expires_at });
     let failed = |told: &str| Verdict::Done(Outcome::Failed(told.to_owned()));
     match (kind, &report.phase) {
         (OperationKind::Authorise, Phase::Authorised | Phase::Captured) => done(asked),

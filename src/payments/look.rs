@@ -139,7 +139,9 @@ impl Payments {
 /// What was done to a payment without us.
 fn beyond(payment: &Payment, report: &Report) -> Option<(OperationKind, i64)> {
     match (payment.status, &report.phase) {
-        (PaymentState::Pending, Phase::Authorised | Phase::Captured) => Some((OperationKind::Authorise, payment.amount)),
+        (PaymentState::Pending, Phase::Authorised | Phase::Captured) => {
+            Some((OperationKind::Authorise, payment.amount))
+        }
         (PaymentState::Authorised, Phase::Captured) => Some((OperationKind::Capture, report.received)),
         _ => None,
     }

@@ -187,7 +187,8 @@ impl Payments {
         let gives_up = kind == OperationKind::Void && pending.kind == OperationKind::Authorise;
         // What is not known to the provider yet cannot be given up there.
         if !gives_up || payment.provider_reference.is_none() {
-            let detail = "the provider is asked for something else of this payment just now: try again when that has ended";
+            let detail =
+                "the provider is asked for something else of this payment just now: try again when that has ended";
             return Err(Error::State(detail.to_owned()));
         }
         pending.status = OperationState::Failed;

@@ -123,6 +123,12 @@ pub struct NewRefund {
 
 /// Money for an order, in minor units: `amount ≥ authorised ≥ captured ≥ refunded`
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a20", "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "channel": "web",
+    "provider": "manual", "method": "invoice", "status": "captured", "capture": "manual", "currency": "EUR", "amount": 1198,
+    "authorised": 1198, "captured": 599, "refunded": 99, "provider_reference": null, "expires_at": null, "last_error": null,
+    "created_at": "2026-11-23T09:30:00.000Z", "updated_at": "2026-11-24T11:00:00.000Z"
+}))]
 pub struct Payment {
     pub id: Uuid,
     pub order_id: Uuid,
@@ -167,6 +173,17 @@ pub struct PaymentOperation {
 
 /// A payment with what was done with it
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a20", "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "channel": "web",
+    "provider": "manual", "method": "invoice", "status": "captured", "capture": "manual", "currency": "EUR", "amount": 1198,
+    "authorised": 1198, "captured": 599, "refunded": 99, "provider_reference": null, "expires_at": null, "last_error": null,
+    "created_at": "2026-11-23T09:30:00.000Z", "updated_at": "2026-11-24T11:00:00.000Z",
+    "operations": [{
+        "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a21", "kind": "capture", "amount": 599, "status": "succeeded", "reason": null,
+        "provider_reference": null, "error": null, "attempts": 0,
+        "created_at": "2026-11-24T11:00:00.000Z", "ended_at": "2026-11-24T11:00:00.000Z",
+    }],
+}))]
 pub struct PaymentDetail {
     #[serde(flatten)]
     pub payment: Payment,

@@ -99,8 +99,7 @@ pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
 }
 
 pub(super) async fn private(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Private> {
-    let sql =
-        sqlx::query_as!(Private, "SELECT payment_method, client_secret FROM payments.payments WHERE id = $1", id);
+    let sql = sqlx::query_as!(Private, "SELECT payment_method, client_secret FROM payments.payments WHERE id = $1", id);
     sql.fetch_one(conn).await
 }
 

@@ -24,7 +24,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let api_base = "https://api.stripe.com".to_owned();
-        Self { secret_key: String::new(), webhook_secret: String::new(), api_base, timeout_seconds: 20, retry_seconds: 2 }
+        Self {
+            secret_key: String::new(),
+            webhook_secret: String::new(),
+            api_base,
+            timeout_seconds: 20,
+            retry_seconds: 2,
+        }
     }
 }
 

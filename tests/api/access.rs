@@ -14,6 +14,7 @@ struct Shop {
     document: Document,
     order: String,
     shipment: String,
+    payment: String,
     cart: String,
     cart_line: String,
     reservation: String,
@@ -41,7 +42,10 @@ impl Shop {
         let line = json!([{"sku": "TEA-1", "quantity": 1}]);
         let reservation = server.reserve(json!({"lines": line, "channel": "web"})).await;
         let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
-        let order = server.post("/v1/orders", json!({"lines": line, "channel": "web"})).await.expect(201);
+        let priced = json!([{"sku": "TEA-1", "quantity": 1, "unit_price": {"amount": 650, "currency": "GBP"}}]);
+        let order = server.post("/v1/orders", json!({"lines": priced, "channel": "web"})).await.expect(201);
+        let payment = json!({"order_id": order["id"], "provider": "manual"});
+        let payment = server.post("/v1/payments", payment).await.expect(201);
         let order = order["id"].as_str().unwrap().to_owned();
         let shipment = server.post(&format!("/v1/orders/{order}/shipments"), json!({"warehouse": "LONDON"})).await;
         let transfer = server.post("/v1/transfers", json!({"from": "LONDON", "to": "LEEDS", "lines": line})).await;
@@ -66,6 +70,7 @@ impl Shop {
             reservation: id(&reservation),
             cart_line: id(&cart["lines"][0]),
             cart: id(&cart),
+            payment: id(&payment),
             transfer: id(&transfer),
             key: id(&key),
             user: id(&user),
@@ -87,6 +92,7 @@ impl Shop {
             "GET /problems/{slug}",
             "GET /readyz",
             "GET /track/{token}",
+            "POST /v1/payments/webhooks/stripe",
             "POST /v1/session",
             "GET /v1/session/oidc",
             "GET /v1/session/oidc/callback",
@@ -102,6 +108,7 @@ impl Shop {
             "orders" => &self.order,
             "reservations" => &self.reservation,
             "carts" => &self.cart,
+            "payments" => &self.payment,
             "transfers" => &self.transfer,
             "keys" => &self.key,
             "users" => &self.user,
@@ -253,6 +260,11 @@ async fn limited_to_another_place_every_operation_is_refused() {
                 "/v1/stock/{sku}" => {
                     let named = shop.server.anonymous(Method::GET, "/v1/stock/TEA-1?channel=web").bearer_auth(&key);
                     send(named).await.refused(403, "forbidden");
+                }
+                "/v1/payments" if method == "POST" => {
+                    let call = shop.server.anonymous(Method::POST, &path).bearer_auth(&key);
+                    let theirs = json!({"order_id": shop.order, "provider": "manual"});
+                    send(call.json(&theirs)).await.invalid(&["/order_id unknown"]);
                 }
                 _ if method == "GET" && !path.contains('{') => {
                     let list = shop.call(Some(&key), &method, &path, true).await.expect(200);

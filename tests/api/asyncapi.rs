@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stockhold::config::Config;
 use stockhold::events::CATALOGUE;
 use stockhold::platform::clock::Timestamp;
 
 use crate::harness::{Server, eventually};
+use crate::payments::by_stripe;
+use crate::payments::stand_in::{DECLINED, Stripe};
 use crate::webhooks::{self, Receiver, Reply};
 
 /// `UPDATE_OPENAPI=1 cargo test --test api asyncapi` writes the file.
@@ -66,7 +69,7 @@ fn every_reference_leads_somewhere() {
 }
 
 /// A shop in which everything happens that there are events of.
-async fn everything_happens(server: &Server) {
+async fn everything_happens(server: &Server, stripe: &Stripe) {
     server.shop(&[("TEA", 20), ("MUG", 5), ("LATE", 0)]).await;
     server.warehouse("LEEDS").await;
     server.channel("web", &[("MAIN", 0), ("LEEDS", 0)]).await;
@@ -100,6 +103,12 @@ async fn everything_happens(server: &Server) {
     let other = server.order("TEA", 1).await;
     server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
 
+    let line = json!({"sku": "TEA", "quantity": 1, "unit_price": {"amount": 650, "currency": "EUR"}});
+    let order = server.post("/v1/orders", json!({"lines": [line]})).await.expect(201);
+    payments(server, stripe, &order).await;
+    server.post(&format!("/v1/orders/{}/cancel", order["number"]), json!({})).await.expect(200);
+    eventually("somebody is asked to pay it back", async || server.events_written("order.flagged").await == 1).await;
+
     let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
     let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
@@ -129,10 +138,36 @@ async fn everything_happens(server: &Server) {
     eventually("the hold expires", async || server.events_written("reservation.expired").await == 1).await;
 }
 
+/// Money for an order is declined, runs out, is let go of, taken, and paid back in part.
+async fn payments(server: &Server, stripe: &Stripe, order: &Value) {
+    by_stripe::pay(server, order, json!({"payment_method": DECLINED})).await;
+    eventually("it is declined", async || server.events_written("payment.failed").await == 1).await;
+    let card = by_stripe::pay(server, order, json!({"payment_method": "pm_card"})).await;
+    eventually("it is authorised", async || server.events_written("payment.authorised").await == 1).await;
+    stripe.change(&by_stripe::reference(server, &card).await, |intent| {
+        intent.status = "canceled".to_owned();
+        intent.cancellation_reason = Some("automatic".to_owned());
+    });
+    server.sql("UPDATE payments.payments SET looked_at = looked_at - interval '6 minutes'").await.unwrap();
+    server.app.payments.watch().await.unwrap();
+    eventually("it runs out", async || server.events_written("payment.expired").await == 1).await;
+    let new = json!({"order_id": order["id"], "provider": "manual"});
+    for (new, what, body) in [(new.clone(), "void", Value::Null), (new, "capture", json!({}))] {
+        let payment = server.post("/v1/payments", new).await.expect(201);
+        let path = format!("/v1/payments/{}", payment["id"].as_str().unwrap());
+        server.post(&format!("{path}/{what}"), body).await.expect(200);
+        if what == "capture" {
+            server.post(&format!("{path}/refund"), json!({"amount": 1})).await.expect(200);
+        }
+    }
+}
+
 #[tokio::test]
 async fn events_are_what_the_document_says() {
-    let server = Server::with(webhooks::config()).await;
-    everything_happens(&server).await;
+    let stripe = Stripe::start().await;
+    let config = Config { stripe: by_stripe::config(&stripe.url).stripe, ..webhooks::config() };
+    let server = Server::with(config).await;
+    everything_happens(&server, &stripe).await;
     let document = committed();
     let mut seen = BTreeSet::new();
     for event in server.events("").await {

@@ -28,6 +28,7 @@ mod notices;
 mod oidc;
 mod openapi;
 mod orders;
+mod payments;
 mod plans;
 mod products;
 mod races;

@@ -91,8 +91,7 @@ impl Provider for Stripe {
 
     async fn refund(&self, reference: &str, operation: Uuid, amount: i64) -> Result<String> {
         let (amount, operation) = (amount.to_string(), operation.to_string());
-        let form =
-            [("payment_intent", reference), ("amount", amount.as_str()), ("metadata[operation_id]", &operation)];
+        let form = [("payment_intent", reference), ("amount", amount.as_str()), ("metadata[operation_id]", &operation)];
         let refund = self.calls.post("/v1/refunds", &operation, &form).await?;
         match (refund["status"].as_str(), refund["id"].as_str()) {
             (Some("failed" | "canceled"), _) => Err(ProviderError::Declined("the refund failed".to_owned())),
