@@ -99,29 +99,19 @@ impl Payments {
         mut payment: Payment,
         report: &Report,
     ) -> Result<()> {
-        if let Some(pending) = repo::pending_of(conn, payment.id).await? {
-            // Whoever is at another operation reads the books as well.
-            if pending.kind != OperationKind::Authorise {
-                return Ok(());
-            }
-            let by_us = repo::private(conn, payment.id).await?.payment_method.is_some();
-            return match judge(pending.kind, pending.amount, by_us, &payment, report) {
-                Verdict::Done(outcome) => self.book_in_tx(conn, order, payment, pending, &outcome).await,
-                Verdict::Act | Verdict::Waits => Ok(()),
-            };
+        // Each step that the books are ahead, one by one.
+        let mut steps = 0;
+        while let Some((operation, outcome)) = self.next_in_tx(conn, &payment, report).await? {
+            self.book_in_tx(conn, order, payment.clone(), operation, &outcome).await?;
+            payment = repo::find(conn, payment.id).await?.ok_or(Error::NotFound(payment.id))?;
+            steps += 1;
         }
-        if !matches!(payment.status, PaymentState::Pending | PaymentState::Authorised) {
+        let is_open = matches!(payment.status, PaymentState::Pending | PaymentState::Authorised);
+        if steps > 0 || !is_open || repo::pending_of(conn, payment.id).await?.is_some() {
             return Ok(());
         }
         if let Some(told) = difference(&payment, report) {
             return Ok(self.orders.flag_in_tx(conn, order.id, &told).await?);
-        }
-        if let Some((kind, amount)) = beyond(&payment, report) {
-            let reason = Some("done at the provider, and not by this server");
-            let learnt = PaymentOperation::new(kind, amount, OperationState::Pending, reason);
-            repo::insert_operation(conn, payment.id, &learnt).await?;
-            let outcome = Outcome::Succeeded { amount, reference: None, expires_at: report.expires_at };
-            return self.book_in_tx(conn, order, payment, learnt, &outcome).await;
         }
         let news = match gone(&report.phase) {
             Some(status) => vec![payment.end(status, "the provider gave it up")],
@@ -134,10 +124,37 @@ impl Payments {
         repo::save(conn, &payment).await?;
         self.tell_in_tx(conn, &payment, &news).await
     }
+    /// The next thing that ended at the provider and is not booked here.
+    async fn next_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        payment: &Payment,
+        report: &Report,
+    ) -> Result<Option<(PaymentOperation, Outcome)>> {
+        if let Some(pending) = repo::pending_of(conn, payment.id).await? {
+            // Whoever is at another operation reads the books as well.
+            if pending.kind != OperationKind::Authorise {
+                return Ok(None);
+            }
+            let by_us = repo::private(conn, payment.id).await?.payment_method.is_some();
+            return Ok(match judge(pending.kind, pending.amount, by_us, payment, report) {
+                Verdict::Done(outcome) => Some((pending, outcome)),
+                Verdict::Act | Verdict::Waits => None,
+            });
+        }
+        let Some((kind, amount)) = beyond(payment, report) else { return Ok(None) };
+        let reason = Some("done at the provider, and not by this server");
+        let learnt = PaymentOperation::new(kind, amount, OperationState::Pending, reason);
+        repo::insert_operation(conn, payment.id, &learnt).await?;
+        Ok(Some((learnt, Outcome::Succeeded { amount, reference: None, expires_at: report.expires_at })))
+    }
 }
 
 /// What was done to a payment without us.
 fn beyond(payment: &Payment, report: &Report) -> Option<(OperationKind, i64)> {
+    if difference(payment, report).is_some() {
+        return None;
+    }
     match (payment.status, &report.phase) {
         (PaymentState::Pending, Phase::Authorised | Phase::Captured) => {
             Some((OperationKind::Authorise, payment.amount))

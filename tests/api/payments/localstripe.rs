@@ -89,7 +89,7 @@ async fn cards_are_charged_declined_and_paid_back() {
     let server = Server::with(config(&stripe.url)).await;
     server.shop(&[("TEA", 100)]).await;
     let order = order_of(&server, 2).await;
-    let bad = stripe.card("4000000000000002").await;
+    let bad = stripe.card("4000000000000341").await;
     let declined = pay(&server, &order, json!({"payment_method": bad})).await;
     let declined = comes_to(&server, &declined, json!(["failed", 0, 0, 0])).await;
     assert_eq!(declined["last_error"], "Your card was declined.");
@@ -126,11 +126,13 @@ async fn a_shopper_pays_in_the_browser_and_localstripe_tells() {
     stripe.post("/_config/webhooks/shop", &[("url", &hook), ("secret", WEBHOOK_SECRET)]).await;
     server.shop(&[("TEA", 100)]).await;
     let order = order_of(&server, 1).await;
-    let payment = pay(&server, &order, json!({"capture": "automatic"})).await;
+    let payment = pay(&server, &order, json!({})).await;
     let intent = reference(&server, &payment).await;
     let card = stripe.card("4242424242424242").await;
     stripe.post(&format!("/v1/payment_intents/{intent}"), &[("payment_method", &card)]).await;
     stripe.post(&format!("/v1/payment_intents/{intent}/confirm"), &[]).await;
+    // It tells of nothing before money was taken.
+    stripe.post(&format!("/v1/payment_intents/{intent}/capture"), &[]).await;
     comes_to(&server, &payment, json!(["captured", 650, 650, 0])).await;
     assert_eq!(payment_status(&server, &order).await, "paid");
     server.assert_clean().await;

@@ -5,9 +5,11 @@ pub mod by_stripe;
 mod localstripe;
 pub mod stand_in;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually};
+use crate::harness::{DEADLINE, Server};
 
 /// An order of so many at 6.50.
 async fn order_of(server: &Server, quantity: i64) -> Value {
@@ -33,7 +35,13 @@ fn amounts(payment: &Value) -> Value {
 }
 
 async fn comes_to(server: &Server, payment: &Value, expected: Value) -> Value {
-    let what = format!("the payment comes to {expected}");
-    eventually(&what, || async { amounts(&read(server, payment).await) == expected }).await;
-    read(server, payment).await
+    let mut found = Value::Null;
+    let reached = tokio::time::timeout(DEADLINE, async {
+        while amounts(&found) != expected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            found = read(server, payment).await;
+        }
+    });
+    assert!(reached.await.is_ok(), "it never came to {expected}: {found:#}");
+    found
 }
