@@ -157,7 +157,7 @@ const CRATES: &[(&[&str], &[&str], &str)] = &[
     (&["reqwest"], &["cli/"], "only the command line's clients call servers"),
     (
         &["openidconnect", "hyper_rustls"],
-        &["access/oidc/", "platform/outbound/"],
+        &["access/oidc/", "payments/stripe/", "platform/outbound/"],
         "the server calls others from there alone, so that no call can happen inside a transaction",
     ),
     (&["lettre"], &["notices/"], "only notices send mails, from jobs, where no transaction is open"),

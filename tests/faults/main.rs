@@ -8,6 +8,8 @@
 
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/stripe.rs"]
+mod stripe;
 
 mod audit;
 mod client;

@@ -3,6 +3,7 @@
 mod by_hand;
 pub mod by_stripe;
 mod localstripe;
+#[path = "../../support/stripe.rs"]
 pub mod stand_in;
 
 use std::time::Duration;

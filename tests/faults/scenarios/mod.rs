@@ -7,6 +7,7 @@ mod expiry;
 mod feed;
 mod kills;
 mod notices;
+mod payments;
 mod postgres_stops;
 mod readers;
 mod rolling_restarts;
@@ -97,5 +98,10 @@ pub const ALL: &[Scenario] = &[
         name: "notices",
         about: "mails are sent by servers that are killed, to a mail server that comes and goes",
         play: |run| Box::pin(notices::play(run)),
+    },
+    Scenario {
+        name: "payments",
+        about: "cards are charged and paid back by servers that are killed, and calls and answers are lost",
+        play: |run| Box::pin(payments::play(run)),
     },
 ];

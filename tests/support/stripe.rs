@@ -1,5 +1,11 @@
 //! A stand-in for Stripe that keeps books: it forgets every `Idempotency-Key` at once, and can lose requests and answers.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part, and one that cannot go on should stop there"
+)]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -91,6 +97,34 @@ impl Stripe {
 
     pub fn change(&self, id: &str, change: impl FnOnce(&mut Intent)) {
         change(self.books().intents.get_mut(id).unwrap());
+    }
+
+    pub fn refunds_of(&self, intent: &str) -> Vec<i64> {
+        let refunds = &self.books().refunds;
+        refunds.iter().filter(|refund| refund.intent == intent).map(|refund| refund.amount).collect()
+    }
+
+    /// Where these payments are not what the books say: all that was charged is one of theirs, was charged once, and is as
+    /// much as they say.
+    pub fn disagreements(&self, payments: &[&Value]) -> Vec<String> {
+        let charged = self.books().intents.clone().into_iter().filter(|(_, intent)| intent.charges > 0);
+        let mut charged: Vec<(String, Intent)> = charged.collect();
+        let mut wrong = Vec::new();
+        for payment in payments {
+            let is_its = |intent: &Intent| payment["id"] == intent.metadata["payment_id"];
+            let (its, others) = charged.into_iter().partition(|(_, intent)| is_its(intent));
+            charged = others;
+            let its: Vec<(String, Intent)> = its;
+            let charges: u32 = its.iter().map(|(_, intent)| intent.charges).sum();
+            let received: i64 = its.iter().map(|(_, intent)| intent.received).sum();
+            let refunded: i64 = its.iter().flat_map(|(id, _)| self.refunds_of(id)).sum();
+            let agrees = payment["captured"] == received && payment["refunded"] == refunded;
+            if charges > 1 || !agrees {
+                wrong.push(format!("charged {charges} times, {received} taken, {refunded} given back: {payment}"));
+            }
+        }
+        wrong.extend(charged.into_iter().map(|(id, intent)| format!("{id} is nobody's: {intent:?}")));
+        wrong
     }
 
     /// What the shopper's browser does with the client secret.
