@@ -34,9 +34,10 @@ use crate::reservations::Reservations;
 use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
+use crate::workflows::Workflows;
 use crate::{
     access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, payments,
-    reservations, transfers, warehouses, webhooks,
+    reservations, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -66,6 +67,7 @@ pub struct App {
     pub notices: Notices,
     pub carriers: Carriers,
     pub payments: Payments,
+    pub workflows: Workflows,
     pub jobs: Jobs,
 }
 
@@ -91,6 +93,7 @@ impl App {
         let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
         let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
+        let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -108,6 +111,7 @@ impl App {
             notices,
             carriers,
             payments,
+            workflows,
             jobs,
         }
     }
@@ -129,6 +133,7 @@ impl App {
             .merge(notices::router(self.notices.clone()))
             .merge(carriers::router(self.carriers.clone()))
             .merge(payments::router(self.payments.clone()))
+            .merge(workflows::router(self.workflows.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 
@@ -176,7 +181,7 @@ impl App {
 
     /// Who does which jobs.
     fn handlers(&self) -> Handlers {
-        self.payments.add_handlers(self.notices.add_handlers(Handlers::default()))
+        self.workflows.add_handlers(self.payments.add_handlers(self.notices.add_handlers(Handlers::default())))
     }
 
     /// Starts what runs beside the requests.
@@ -266,6 +271,16 @@ impl App {
         workers.every("unconfirmed payments", Duration::from_secs(30), shutdown.clone(), move || {
             let payments = payments.clone();
             async move { payments.watch().await }
+        });
+        let workflows = self.workflows.clone();
+        workers.every("workflows", Duration::from_millis(250), shutdown.clone(), move || {
+            let workflows = workflows.clone();
+            async move { workflows.follow().await }
+        });
+        let workflows = self.workflows.clone();
+        workers.every("deadlines of workflows", Duration::from_secs(1), shutdown.clone(), move || {
+            let workflows = workflows.clone();
+            async move { workflows.wake().await }
         });
         let stopping = shutdown.clone();
         workers.run(self.jobs.clone().work(self.handlers(), async move { stopping.started().await }));

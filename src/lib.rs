@@ -4,7 +4,7 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops, webhooks, notices, brokers, carriers, payments
+//! cli → app → ops, webhooks, notices, brokers, carriers, workflows → payments
 //!              ↓
 //!            carts → orders → reservations → inventory → warehouses → platform
 //!                transfers, feeds ↗
@@ -15,7 +15,8 @@
 //!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
-//! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what.
+//! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
+//!   [`workflows`] brings orders from step to step.
 //! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
@@ -54,3 +55,4 @@ pub mod telemetry;
 pub mod transfers;
 pub mod warehouses;
 pub mod webhooks;
+pub mod workflows;

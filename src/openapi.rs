@@ -40,6 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ("events", "What happened"),
     ("notices", "Mails to who waits for a product"),
     ("payments", "Money for orders"),
+    ("workflows", "The steps that orders go through"),
     ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),
     ("operations", "Health, metrics, jobs and the self-check"),

@@ -30,6 +30,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("notices", &["orders", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
+    ("workflows", &["payments", "orders", "warehouses types", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     (
         "ops",
@@ -62,6 +63,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "notices",
             "carriers",
             "payments",
+            "workflows",
             "ops",
             "asyncapi",
             "config",
@@ -100,6 +102,7 @@ const ROOMS: &[&str] = &[
     "notices",
     "carriers",
     "payments",
+    "workflows",
     "ops",
 ];
 
@@ -117,6 +120,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("carriers", &["orders", "events"]), // what is delivered is so for the order too
+    ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
     ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
     ("cli", &["events"]), // a restore, after which the feed goes on
@@ -145,6 +149,7 @@ const SCHEMAS: &[&str] = &[
     "notices",
     "carriers",
     "payments",
+    "workflows",
 ];
 
 /// Crates that belong in some places only, and why.

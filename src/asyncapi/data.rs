@@ -41,6 +41,7 @@ pub(super) fn schema(r#type: &str) -> Value {
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
             Some("payment") => named("Payment"),
+            Some("workflow") => named("WorkflowRun"),
             Some("product") => named("Product"),
             Some("reservation") => named("Reservation"),
             Some("shipment") => {

@@ -64,6 +64,12 @@ pub const CATALOGUE: &[Kind] = &[
         "A place that holds stock was changed: what can be promised may be another",
     ),
     kind("webhook.disabled", "webhooks/", "A webhook wanted no more messages, or took none for too long"),
+    kind("workflow.advanced", "orders/", "An order went on to another step of its workflow"),
+    kind("workflow.compensated", "orders/", "An order was given up, and nothing of it is left to undo"),
+    kind("workflow.completed", "orders/", "An order has passed all steps of its workflow"),
+    kind("workflow.given_up", "orders/", "An order is given up: what was done for it is undone"),
+    kind("workflow.started", "orders/", "An order began its way through a workflow"),
+    kind("workflow.stuck", "orders/", "A step failed, and somebody has to decide"),
 ];
 
 #[cfg(test)]

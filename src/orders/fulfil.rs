@@ -76,6 +76,9 @@ impl Orders {
         new: &NewShipment,
         actor: Uuid,
     ) -> Result<Shipment> {
+        if let Some(why) = &order.head.held_for {
+            return Err(Error::State(format!("it must not be shipped yet: {why}")));
+        }
         let now = repo::clock(conn).await?;
         if let Some(fault) = check_past(new.shipped_at, now, "/shipped_at") {
             return Err(Error::Invalid(vec![fault]));
@@ -101,6 +104,11 @@ impl Orders {
         let own = ["shipment.created", "shipment.shipped"].map(|kind| events::shipment(kind, &order, &shipment));
         Events::publish_in_tx(conn, &own.into_iter().chain(completed).collect::<Vec<_>>()).await?;
         Ok(shipment)
+    }
+
+    /// Lets nobody ship an order, for a reason, or lets it go. Its row is locked.
+    pub async fn hold_back_in_tx(&self, conn: &mut PgConnection, id: Uuid, why: Option<&str>) -> Result<()> {
+        Ok(repo::payment::set_held_for(conn, id, why).await?)
     }
 
     /// The shipment has arrived. One that has arrived already stays so.

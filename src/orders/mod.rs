@@ -36,11 +36,11 @@ use crate::warehouses::Location;
 
 pub use error::Error;
 pub use http::router;
-pub use model::{Customer, NewOrder, Order, Shipment};
+pub use model::{Customer, NewOrder, Order, OrderStatus, Shipment};
 pub use payment::{Paid, Payable};
 pub use pricing::{Priced, ShippingPrice, Terms, Totals, share, totals};
 
-use model::{Filter, NewOrderLine, OrderHead, OrderStatus};
+use model::{Filter, NewOrderLine, OrderHead};
 
 #[derive(Clone)]
 pub struct Orders {
@@ -223,7 +223,7 @@ impl Orders {
     }
 
     /// Cancels what is not shipped yet. An order that is cancelled already stays so.
-    async fn cancel_in_tx(&self, conn: &mut PgConnection, order: &Order, reason: Option<&str>) -> Result<Order> {
+    pub async fn cancel_in_tx(&self, conn: &mut PgConnection, order: &Order, reason: Option<&str>) -> Result<Order> {
         if order.open() == 0 && order.lines.iter().any(|line| line.cancelled > 0) {
             return Ok(order.clone());
         }

@@ -193,6 +193,8 @@ pub struct OrderHead {
     pub note: Option<String>,
     pub reservation_id: Option<Uuid>,
     pub cancel_reason: Option<String>,
+    /// Why it must not be shipped yet
+    pub held_for: Option<String>,
     pub placed_at: Timestamp,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -353,7 +355,7 @@ impl Order {
     }
 
     /// Units neither shipped nor cancelled.
-    pub(super) fn open(&self) -> i64 {
+    pub fn open(&self) -> i64 {
         self.lines.iter().map(OrderLine::open).sum()
     }
 

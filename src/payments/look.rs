@@ -49,7 +49,8 @@ impl Payments {
         if repo::note_message(&mut tx, &name, &hint.id).await? {
             // What is not known by that name is none of ours, or not yet: then it is asked of before long.
             if let Some(payment) = repo::by_reference(&mut tx, &name, &reference).await? {
-                enqueue_in_tx(&mut tx, &[job(payment)]).await?;
+                // Another look may be under way that began before what the message tells of.
+                enqueue_in_tx(&mut tx, &[NewJob::new(KIND, &Payload { payment })]).await?;
             }
         }
         Ok(tx.commit().await?)

@@ -20,6 +20,7 @@ mod provider;
 mod repo;
 mod self_check;
 mod settings;
+mod standing;
 mod stripe;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::platform::problem::Fault;
 pub use error::Error;
 pub use http::router;
 pub use settings::Settings;
+pub use standing::{OperationNote, Standing};
 
 use model::{
     CaptureMode, Filter, NewPayment, OperationKind, OperationState, Payment, PaymentDetail, PaymentOperation,

@@ -271,6 +271,17 @@ pub(super) async fn pending_of(conn: &mut PgConnection, payment: Uuid) -> sqlx::
     row.fetch_optional(conn).await?.map(PaymentOperation::try_from).transpose()
 }
 
+/// Whether a provider was asked for something of an order's payments; one that waits for the shopper counts.
+pub(super) async fn is_under_way(conn: &mut PgConnection, order: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM payments.operations o JOIN payments.payments p ON p.id = o.payment_id
+                          WHERE p.order_id = $1 AND o.status = 'pending') AS "is!""#,
+        order
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// One that is pending has no end yet.
 pub(super) async fn insert_operation(
     conn: &mut PgConnection,

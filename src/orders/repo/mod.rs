@@ -39,6 +39,7 @@ struct OrderRow {
     note: Option<String>,
     reservation_id: Option<Uuid>,
     cancel_reason: Option<String>,
+    held_for: Option<String>,
     placed_at: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -63,6 +64,7 @@ impl TryFrom<OrderRow> for OrderHead {
             note: row.note,
             reservation_id: row.reservation_id,
             cancel_reason: row.cancel_reason,
+            held_for: row.held_for,
             placed_at: row.placed_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -104,7 +106,7 @@ pub(super) async fn insert(
                 AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at,
                       shipping_price, prices_include_tax, n) ORDER BY n
            RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer,
-                     shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason,
+                     shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for,
                      placed_at AS "placed_at: Timestamp", created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
         &ids,
         &text(|draft| draft.channel.clone()) as &[Option<String>],
@@ -186,7 +188,7 @@ pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
     let row = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders WHERE id = $1"#,
         id
@@ -209,7 +211,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
@@ -239,7 +241,7 @@ async fn list_with_product(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)

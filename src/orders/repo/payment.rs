@@ -63,3 +63,16 @@ pub async fn all_paid(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<Uuid, Pa
     });
     Ok(paid.collect())
 }
+
+/// Writes why an order must not be shipped, if that is another.
+pub async fn set_held_for(conn: &mut PgConnection, id: Uuid, why: Option<&str>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE orders.orders SET held_for = $2, updated_at = clock_timestamp()
+         WHERE id = $1 AND held_for IS DISTINCT FROM $2",
+        id,
+        why
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
