@@ -12,10 +12,12 @@ use crate::platform::db::text::to_text;
 /// The money of an order, in its currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Promised or taken, and not given back
+    /// Promised or taken, though some of it may have been given back since
     pub promised: i64,
-    /// Taken, and not given back
-    pub kept: i64,
+    /// Taken, though some of it may have been given back since
+    pub taken: i64,
+    /// Promised or taken, and not given back
+    pub held: i64,
     /// Payments of which a provider can take so much
     pub to_take: Vec<(Uuid, i64)>,
     /// Money is promised that somebody has to say has come
@@ -44,10 +46,12 @@ impl Payments {
         let left =
             |payment: &&Payment| payment.status == PaymentState::Authorised || payment.captured < payment.authorised;
         let by_hand = |payment: &&Payment| payment.provider == ProviderName::Manual;
+        let known = || payments.iter().filter(|payment| payment.status != PaymentState::Pending);
         let of_provider = payments.iter().filter(|it| it.status == PaymentState::Authorised && !by_hand(it));
         Ok(Standing {
-            promised: payments.iter().filter(|it| it.status != PaymentState::Pending).map(Payment::claims).sum(),
-            kept: payments.iter().map(|payment| payment.captured - payment.refunded).sum(),
+            promised: known().map(|payment| payment.claims() + payment.refunded).sum(),
+            taken: known().map(|payment| payment.captured).sum(),
+            held: known().map(Payment::claims).sum(),
             to_take: of_provider.map(|payment| (payment.id, payment.authorised)).collect(),
             waits_for_word: payments.iter().filter(by_hand).any(|payment| left(&payment) && payment.authorised > 0),
             is_under_way,

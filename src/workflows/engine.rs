@@ -18,7 +18,9 @@ const ERROR_KEPT: usize = 1000;
 impl Workflows {
     /// Begins the process that orders of this kind go through, if there is one. The order is locked.
     pub(super) async fn begin_in_tx(&self, conn: &mut PgConnection, order: &Order) -> Result<Option<WorkflowRun>> {
-        let Some(found) = repo::for_channel(conn, order.head.channel.as_deref()).await? else { return Ok(None) };
+        let found = repo::for_channel(conn, order.head.channel.as_deref()).await?;
+        // News may be read late: of orders that were there before it.
+        let Some(found) = found.filter(|found| found.created_at <= order.head.created_at) else { return Ok(None) };
         let now = repo::clock(conn).await?;
         let run = WorkflowRun {
             order_id: order.head.id,
@@ -164,7 +166,7 @@ impl Workflows {
             return Ok((true, order));
         }
         let is_whole = order.head.status == OrderStatus::Cancelled;
-        if is_whole && (facts.money.promised > 0 || facts.money.is_under_way) {
+        if is_whole && (facts.money.held > 0 || facts.money.is_under_way) {
             return Ok((false, order));
         }
         if !is_whole {
@@ -186,7 +188,7 @@ pub(super) async fn note(
 ) -> Result<()> {
     let entry = TimelineEntry {
         at: run.since,
-        kind: run.current().map_or("", Step::kind).to_owned(),
+        kind: run.current().map(Step::kind).unwrap_or_default(),
         what: what.to_owned(),
         attempt: run.attempts,
         detail: detail.map(|detail| detail.chars().take(ERROR_KEPT).collect()),

@@ -32,7 +32,7 @@ use crate::platform::problem::Fault;
 pub use error::Error;
 pub use http::router;
 
-use model::{NewDefinition, RunStatus, Step, Timeline, TimelineEntry, Workflow, WorkflowRun};
+use model::{NewWorkflow, RunStatus, StepKind, Timeline, TimelineEntry, Workflow, WorkflowRun};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -79,7 +79,7 @@ impl Workflows {
     }
 
     /// All definitions are locked.
-    async fn put_in_tx(&self, conn: &mut PgConnection, code: &str, new: &NewDefinition) -> Result<Workflow> {
+    async fn put_in_tx(&self, conn: &mut PgConnection, code: &str, new: &NewWorkflow) -> Result<Workflow> {
         let mut faults = new.faults();
         let is_code =
             (1..=32).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
@@ -197,7 +197,7 @@ impl Choice {
     }
 
     fn check(self, run: &WorkflowRun) -> Result<()> {
-        let is_reviewed = matches!(run.current(), Some(Step::Review { .. }));
+        let is_reviewed = run.current().is_some_and(|step| step.kind == StepKind::Review);
         let allowed = match self {
             Self::Approve => run.status == RunStatus::Running && is_reviewed,
             Self::Retry => run.status == RunStatus::Stuck,

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::payments::Standing;
 use crate::platform::clock::Timestamp;
+use crate::platform::db::text::to_text;
 use crate::platform::money::Money;
 use crate::platform::problem::Fault;
 use crate::warehouses::Code;
@@ -28,66 +29,83 @@ pub struct MethodDeadline {
     pub hours: i64,
 }
 
-/// A step of a process
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// Somebody looks at it, where its total is above an amount
-    Review {
-        /// Also where it is of another currency, or not known; every order when left out
-        above: Option<Money>,
-        /// After so many hours it is given up; never when left out
-        #[schema(minimum = 1, maximum = 8760)]
-        hours: Option<i64>,
-    },
+/// What a step is about
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Somebody looks at it
+    Review,
     /// The money is promised, or there
-    Payment {
-        /// After so many hours it is given up
-        #[schema(minimum = 1, maximum = 8760, default = 24)]
-        hours: Option<i64>,
-        /// Others, by how it is paid
-        #[serde(default)]
-        #[schema(max_items = 20)]
-        deadlines: Vec<MethodDeadline>,
-    },
+    Payment,
     /// The money is taken
-    Capture {},
+    Capture,
     /// Everything leaves
-    Ship {
-        /// After so many hours somebody is told
-        #[schema(minimum = 1, maximum = 8760)]
-        hours: Option<i64>,
-    },
+    Ship,
+}
+
+/// A step of a workflow
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkflowStep, example = json!({
+    "kind": "payment", "hours": 2, "deadlines": [{"method": "bank_transfer", "hours": 168}]
+}))]
+pub struct Step {
+    #[schema(inline)]
+    pub kind: StepKind,
+    /// Of a `review`: orders whose total is not above this need none. Every order needs one when left out, and one of another
+    /// currency, or whose total is not known
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub above: Option<Money>,
+    /// Until it is given up, of a `review` (never when left out) and of a `payment` (24 when left out); until somebody is
+    /// told, of `ship` (never when left out)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 8760)]
+    pub hours: Option<i64>,
+    /// Of a `payment`: other hours by how it is paid
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub deadlines: Vec<MethodDeadline>,
 }
 
 impl Step {
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Review { .. } => "review",
-            Self::Payment { .. } => "payment",
-            Self::Capture {} => "capture",
-            Self::Ship { .. } => "ship",
-        }
+    pub(super) fn kind(&self) -> String {
+        to_text(self.kind)
     }
 
     /// Why an order must not be shipped while it is at this step.
     pub(super) fn holds_for(&self) -> Option<&'static str> {
-        match self {
-            Self::Review { .. } => Some("it waits to be reviewed"),
-            Self::Payment { .. } => Some("it waits to be paid"),
-            Self::Capture {} | Self::Ship { .. } => None,
+        match self.kind {
+            StepKind::Review => Some("it waits to be reviewed"),
+            StepKind::Payment => Some("it waits to be paid"),
+            StepKind::Capture | StepKind::Ship => None,
         }
     }
 
     /// Hours until its deadline. The newest payment says how it is paid.
     pub(super) fn hours(&self, method: Option<&str>) -> Option<i64> {
-        match self {
-            Self::Review { hours, .. } | Self::Ship { hours } => *hours,
-            Self::Payment { hours, deadlines } => {
-                let named = deadlines.iter().find(|deadline| Some(deadline.method.as_str()) == method);
-                Some(named.map_or(hours.unwrap_or(PAYMENT_HOURS), |deadline| deadline.hours))
+        if self.kind != StepKind::Payment {
+            return self.hours;
+        }
+        let named = self.deadlines.iter().find(|deadline| Some(deadline.method.as_str()) == method);
+        Some(named.map_or(self.hours.unwrap_or(PAYMENT_HOURS), |deadline| deadline.hours))
+    }
+
+    /// What it says that its kind has no use for, or says twice.
+    fn faults(&self, pointer: &str, faults: &mut Vec<Fault>) {
+        let mut needless = |name: &str, is_there: bool, kinds: &[StepKind]| {
+            if is_there && !kinds.contains(&self.kind) {
+                let detail = format!("a step '{}' has no use for this", self.kind());
+                faults.push(Fault::new(format!("{pointer}/{name}"), "unexpected", detail));
             }
-            Self::Capture {} => None,
+        };
+        needless("above", self.above.is_some(), &[StepKind::Review]);
+        needless("hours", self.hours.is_some(), &[StepKind::Review, StepKind::Payment, StepKind::Ship]);
+        needless("deadlines", !self.deadlines.is_empty(), &[StepKind::Payment]);
+        for (n, deadline) in self.deadlines.iter().enumerate() {
+            if self.deadlines[..n].iter().any(|other| other.method == deadline.method) {
+                let detail = format!("there is a deadline of '{}' before", deadline.method);
+                faults.push(Fault::new(format!("{pointer}/deadlines/{n}/method"), "repeated", detail));
+            }
         }
     }
 }
@@ -104,7 +122,7 @@ impl Step {
         {"kind": "capture"},
     ],
 }))]
-pub struct NewDefinition {
+pub struct NewWorkflow {
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// Whether new orders go through it; true when left out
@@ -116,38 +134,31 @@ pub struct NewDefinition {
     pub steps: Vec<Step>,
 }
 
-impl NewDefinition {
+impl NewWorkflow {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let place = |kind: &str| self.steps.iter().position(|step| step.kind() == kind);
+        let place = |kind: StepKind| self.steps.iter().position(|step| step.kind == kind);
         for (n, step) in self.steps.iter().enumerate() {
-            if place(step.kind()) != Some(n) {
-                let detail = format!("there is a step '{}' before", step.kind());
-                faults.push(Fault::new(format!("/steps/{n}"), "repeated", detail));
+            let pointer = format!("/steps/{n}");
+            step.faults(&pointer, &mut faults);
+            if place(step.kind) != Some(n) {
+                faults.push(Fault::new(pointer, "repeated", format!("there is a step '{}' before", step.kind())));
             }
         }
-        let mut needs = |first: &str, then: &str, detail: &str| {
+        let mut needs = |first: StepKind, then: StepKind, detail: &str| {
             let (first, then) = (place(first), place(then));
             if let Some(then) = then.filter(|then| first.is_some_and(|first| first > *then)) {
                 faults.push(Fault::new(format!("/steps/{then}"), "order", detail));
             }
         };
-        needs("payment", "capture", "what is taken has to be promised before: put 'payment' first");
-        needs("payment", "ship", "an order that left waits for nothing: put 'payment' before 'ship'");
-        needs("review", "ship", "an order that left waits for nothing: put 'review' before 'ship'");
-        needs("review", "capture", "money is taken after the review: put 'review' before 'capture'");
-        if let (Some(capture), None) = (place("capture"), place("payment")) {
+        use StepKind::{Capture, Payment, Review, Ship};
+        needs(Payment, Capture, "what is taken has to be promised before: put 'payment' first");
+        needs(Payment, Ship, "an order that left waits for nothing: put 'payment' before 'ship'");
+        needs(Review, Ship, "an order that left waits for nothing: put 'review' before 'ship'");
+        needs(Review, Capture, "money is taken after the review: put 'review' before 'capture'");
+        if let (Some(capture), None) = (place(Capture), place(Payment)) {
             let detail = "what is taken has to be promised before: there is no step 'payment'";
             faults.push(Fault::new(format!("/steps/{capture}"), "order", detail));
-        }
-        for (n, step) in self.steps.iter().enumerate() {
-            let Step::Payment { deadlines, .. } = step else { continue };
-            for (m, deadline) in deadlines.iter().enumerate() {
-                if deadlines[..m].iter().any(|other| other.method == deadline.method) {
-                    let detail = format!("there is a deadline of '{}' before", deadline.method);
-                    faults.push(Fault::new(format!("/steps/{n}/deadlines/{m}/method"), "repeated", detail));
-                }
-            }
         }
         let channels = self.channels.as_deref().unwrap_or_default();
         for (n, channel) in channels.iter().enumerate() {
@@ -197,7 +208,7 @@ pub enum RunStatus {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "order_number": 1001, "channel": "web", "workflow": "standard",
-    "status": "running", "step": 0, "steps": [{"kind": "payment", "hours": 2, "deadlines": []}, {"kind": "ship", "hours": 72}],
+    "status": "running", "step": 0, "steps": [{"kind": "payment", "hours": 2}, {"kind": "ship", "hours": 72}],
     "since": "2026-11-23T09:30:00.000Z", "attempts": 0, "due_at": "2026-11-23T11:30:00.000Z", "error": null,
     "started_at": "2026-11-23T09:30:00.000Z", "ended_at": null,
 }))]
@@ -267,22 +278,22 @@ pub(super) fn next(run: &WorkflowRun, facts: &Facts) -> Next {
     let Some(step) = run.current() else { return Next::Done };
     let due_at = step.hours(facts.money.method.as_deref()).map(|hours| run.since.plus_seconds(hours * 3600));
     let is_due = due_at.is_some_and(|at| at <= facts.now);
-    match step {
-        Step::Review { above, .. } => match (run.approved || !is_above(facts.total.as_ref(), above.as_ref()), is_due) {
+    match step.kind {
+        StepKind::Review => match (run.approved || !is_above(facts.total.as_ref(), step.above.as_ref()), is_due) {
             (true, _) => Next::Done,
             (false, true) => Next::GiveUp("nobody reviewed it in time".to_owned()),
             (false, false) => Next::Waits(due_at),
         },
-        Step::Payment { .. } => match &facts.total {
+        StepKind::Payment => match &facts.total {
             None => Next::Stuck("not every line has a price, so what is to be paid is not known".to_owned()),
             Some(total) if facts.money.promised >= total.amount => Next::Done,
             Some(_) if is_due => Next::GiveUp("it was not paid in time".to_owned()),
             Some(_) => Next::Waits(due_at),
         },
-        Step::Capture {} => take(run, facts),
-        Step::Ship { .. } if facts.open == 0 => Next::Done,
-        Step::Ship { .. } if is_due && run.attempts == 0 => Next::Overdue,
-        Step::Ship { .. } => Next::Waits(due_at.filter(|_| !is_due)),
+        StepKind::Capture => take(run, facts),
+        StepKind::Ship if facts.open == 0 => Next::Done,
+        StepKind::Ship if is_due && run.attempts == 0 => Next::Overdue,
+        StepKind::Ship => Next::Waits(due_at.filter(|_| !is_due)),
     }
 }
 
@@ -290,7 +301,7 @@ fn take(run: &WorkflowRun, facts: &Facts) -> Next {
     let Some(total) = &facts.total else {
         return Next::Stuck("not every line has a price, so what is to be paid is not known".to_owned());
     };
-    let mut left = total.amount - facts.money.kept;
+    let mut left = total.amount - facts.money.taken;
     if left <= 0 {
         return Next::Done;
     }

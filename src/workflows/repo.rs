@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{NewDefinition, RunStatus, TimelineEntry, Workflow, WorkflowRun};
+use super::model::{NewWorkflow, RunStatus, TimelineEntry, Workflow, WorkflowRun};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::{from_json, to_json};
 use crate::platform::db::text::{from_text, to_text};
@@ -73,7 +73,7 @@ pub(super) async fn lock_definitions(conn: &mut PgConnection) -> sqlx::Result<()
     Ok(())
 }
 
-pub(super) async fn put_definition(conn: &mut PgConnection, code: &str, new: &NewDefinition) -> sqlx::Result<()> {
+pub(super) async fn put_definition(conn: &mut PgConnection, code: &str, new: &NewWorkflow) -> sqlx::Result<()> {
     let channels: Vec<String> = new.channels.iter().flatten().map(|channel| channel.0.clone()).collect();
     sqlx::query!(
         "INSERT INTO workflows.definitions (code, name, active, channels, steps) VALUES ($1, $2, $3, $4, $5)

@@ -52,6 +52,8 @@ impl Shop {
         let key = server.post("/v1/keys", json!({"name": "some", "scopes": ["stock:read"]})).await.expect(201);
         let user = json!({"login": "some", "name": "Some", "role": "viewer"});
         let user = server.post("/v1/users", user).await.expect(201);
+        let workflow = json!({"name": "Standard", "active": false, "steps": [{"kind": "ship"}]});
+        server.put("/v1/workflows/standard", workflow).await.expect(200);
         server.put("/v1/feeds/scales", json!({"name": "Scales", "warehouse": "LONDON"})).await.expect(200);
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
         let webhook = json!({"url": "https://shop.example.com/", "enabled": false});
@@ -117,7 +119,11 @@ impl Shop {
             "subscriptions" => &self.subscription,
             _ => "",
         };
-        let code = if area == "channels" { "web" } else { "LONDON" };
+        let code = match area {
+            "channels" => "web",
+            "workflows" => "standard",
+            _ => "LONDON",
+        };
         let names = [
             ("{id}", id, NOBODY),
             ("{shipment_id}", &self.shipment, NOBODY),

@@ -109,6 +109,8 @@ async fn everything_happens(server: &Server, stripe: &Stripe) {
     server.post(&format!("/v1/orders/{}/cancel", order["number"]), json!({})).await.expect(200);
     eventually("somebody is asked to pay it back", async || server.events_written("order.flagged").await == 1).await;
 
+    workflows(server).await;
+
     let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
     let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
@@ -160,6 +162,21 @@ async fn payments(server: &Server, stripe: &Stripe, order: &Value) {
             server.post(&format!("{path}/refund"), json!({"amount": 1})).await.expect(200);
         }
     }
+}
+
+/// One order passes all steps of a workflow, and another, which has no price, is stuck and given up.
+async fn workflows(server: &Server) {
+    let steps = json!([{"kind": "review"}, {"kind": "payment"}]);
+    server.put("/v1/workflows/standard", json!({"name": "Standard", "steps": steps})).await.expect(200);
+    let orders = [server.order("TEA", 1).await, server.order("TEA", 1).await];
+    eventually("both began", async || server.events_written("workflow.started").await == 2).await;
+    for (order, then) in orders.iter().zip(["skip", "compensate"]) {
+        for what in ["approve", then] {
+            let path = format!("/v1/orders/{}/workflow/{what}", order["number"]);
+            server.post(&path, json!({})).await.expect(200);
+        }
+    }
+    server.delete("/v1/workflows/standard").await.expect(204);
 }
 
 #[tokio::test]

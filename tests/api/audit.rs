@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::Connection;
 use stockhold::platform::clock::Timestamp;
 
-use crate::harness::{ADMIN_KEY, Answer, Server, each, send};
+use crate::harness::{ADMIN_KEY, Answer, Server, each, eventually, send};
 use crate::openapi::Document;
 use crate::users::{self, Browser, PASSWORD};
 
@@ -94,6 +94,7 @@ async fn every_change_leaves_one_row() {
     places_and_products(&mut walk).await;
     reservations_and_orders(&mut walk).await;
     payments(&mut walk).await;
+    workflows(&mut walk).await;
     carts(&mut walk).await;
     transfers_feeds_and_keys(&mut walk).await;
     roles_and_users(&mut walk).await;
@@ -179,6 +180,28 @@ async fn payments(walk: &mut Walk) {
     walk.post("/v1/payments/{id}/capture", &format!("{paid}/capture"), &paid, json!({})).await;
     walk.post("/v1/payments/{id}/refund", &format!("{paid}/refund"), &paid, json!({"amount": 100})).await;
     walk.post("/v1/payments/{id}/void", &format!("{void}/void"), &void, Value::Null).await;
+}
+
+async fn workflows(walk: &mut Walk) {
+    let (route, address) = ("/v1/workflows/{code}", "/v1/workflows/standard");
+    let steps = json!({"name": "Standard", "steps": [{"kind": "review"}, {"kind": "payment"}, {"kind": "ship"}]});
+    walk.change("PUT", route, address, address, steps).await;
+    // What has no price cannot be paid, so that step has to be tried again, and is skipped in the end.
+    for decisions in [&["approve", "retry", "skip"][..], &["compensate"][..]] {
+        let order = walk.make("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await;
+        let order = format!("/v1/orders/{}", id(&order));
+        eventually("it waits for somebody", || async {
+            walk.server.get(&format!("{order}/timeline")).await.expect(200)["workflow"].is_object()
+        })
+        .await;
+        let subject = format!("{order}/workflow");
+        for what in decisions {
+            let route = format!("/v1/orders/{{id}}/workflow/{what}");
+            walk.post(&route, &format!("{order}/workflow/{what}"), &subject, json!({"reason": "somebody said so"}))
+                .await;
+        }
+    }
+    walk.change("DELETE", route, address, address, Value::Null).await;
 }
 
 async fn carts(walk: &mut Walk) {

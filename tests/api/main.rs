@@ -42,3 +42,4 @@ mod transfers;
 mod users;
 mod warehouses_channels;
 mod webhooks;
+mod workflows;

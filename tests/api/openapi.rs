@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use stockhold::platform::clock::Timestamp;
 
-use crate::harness::{Answer, Server, send};
+use crate::harness::{Answer, Server, eventually, send};
 use crate::payments::by_stripe;
 
 /// As method and path.
@@ -135,6 +135,32 @@ async fn swagger_ui_is_served_from_the_binary() {
     assert_eq!(script.status, 200);
 }
 
+/// Orders go through a workflow: each decision is made of one.
+async fn workflows(doc: &mut Document, server: &Server) {
+    let (route, path) = ("/v1/workflows/{code}", "/v1/workflows/standard");
+    doc.call(server, "PUT", route, path).await;
+    doc.call(server, "GET", "/v1/workflows", "/v1/workflows").await;
+    doc.call(server, "GET", route, path).await;
+    let steps = json!([{"kind": "review"}, {"kind": "payment"}, {"kind": "capture"}]);
+    doc.call_with(server, "PUT", route, path, Some(json!({"name": "Standard", "steps": steps}))).await;
+    // What nobody paid cannot be taken, however often it is tried.
+    for decisions in [&["approve", "skip", "retry"][..], &["compensate"][..]] {
+        let order = server.post("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await.expect(201);
+        let order = format!("/v1/orders/{}", order["number"]);
+        eventually("it began", || async {
+            server.get(&format!("{order}/timeline")).await.expect(200)["workflow"].is_object()
+        })
+        .await;
+        for what in decisions {
+            let route = format!("/v1/orders/{{id}}/workflow/{what}");
+            doc.call(server, "POST", &route, &format!("{order}/workflow/{what}")).await;
+        }
+        doc.call(server, "GET", "/v1/orders/{id}/timeline", &format!("{order}/timeline")).await;
+    }
+    doc.call(server, "GET", "/v1/workflow-runs", "/v1/workflow-runs?status=stuck").await;
+    doc.call(server, "DELETE", route, path).await;
+}
+
 /// An order is paid by hand, in part, and something of that is paid back; another is not paid in the end. Stripe tells of none.
 async fn payments(doc: &mut Document, server: &Server) {
     let line = json!({"sku": "TEA-1", "quantity": 2, "unit_price": {"amount": 599, "currency": "EUR"}});
@@ -249,6 +275,7 @@ async fn every_operation_has_an_example_that_works() {
     doc.call(&server, "POST", "/v1/orders/{id}/cancel", &format!("/v1/orders/{}/cancel", other["number"])).await;
 
     payments(doc, &server).await;
+    workflows(doc, &server).await;
 
     let transfer = doc.call(&server, "POST", "/v1/transfers", "/v1/transfers").await;
     let path = format!("/v1/transfers/{}", transfer["id"].as_str().unwrap());

@@ -47,7 +47,7 @@ async fn decide(
         Box::pin(async move {
             let (order, run) = workflows.lock_run_in_tx(tx, id, limits).await?;
             command.was(&run);
-            command.about(format!("/v1/orders/{}", order.head.id));
+            command.about(format!("/v1/orders/{}/workflow", order.head.id));
             let (reason, actor) = (command.body.0.reason.as_deref(), &*command.caller.name);
             let run = workflows.decide_in_tx(tx, order, run, choice, reason, actor).await?;
             Ok(Reply::ok(&run))

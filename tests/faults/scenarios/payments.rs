@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::postgres::Postgres;
 use crate::report::{Result, Verdict};
 use crate::server::place;
-use crate::stage::{Node, PATIENCE, Stage};
+use crate::stage::{Node, PATIENCE, Stage, WAREHOUSE};
 use crate::stripe::{SECRET_KEY, Stripe};
 
 const BETWEEN_KILLS: Duration = Duration::from_secs(2);
@@ -37,6 +37,9 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let many = run.scaled(10_000, 96);
     stage.stock(vec![("TEA".to_owned(), i64::try_from(many)?)]).await?;
     let client = stage.client()?;
+    let steps = json!([{"kind": "payment"}, {"kind": "capture"}, {"kind": "ship"}]);
+    let workflow = json!({"name": "Pay, then ship", "steps": steps});
+    client.insist("PUT", "/v1/workflows/standard", None, Some(&workflow)).await?.expect(200)?;
 
     let paid = Arc::new(AtomicUsize::new(0));
     let mut buying = tokio::spawn(buy_all(client.clone(), run.seed, many, paid.clone()));
@@ -73,6 +76,12 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let all: Vec<&Value> = payments.iter().collect();
     verdict.none("charged twice, or other than we say", &stripe.disagreements(&all));
     verdict.none("not as they were asked for", &unexpected(&payments, &orders));
+    let runs = client.list("/v1/workflow-runs").await?;
+    verdict.exactly("workflows", runs.len(), many);
+    let open = runs.iter().filter(|run| run["ended_at"].is_null()).map(Value::to_string).collect::<Vec<_>>();
+    verdict.none("  that did not end", &open);
+    let ended = |status: &str| runs.iter().filter(|run| run["status"] == status).count();
+    verdict.note("  completed, compensated", format!("{}, {}", ended("completed"), ended("compensated")));
     verdict.none("wrong answers", &client.tally.wrong());
     stage.doctor(&mut verdict).await?;
     stage.deadlocks(&mut verdict).await?;
@@ -80,7 +89,7 @@ pub async fn play(run: Run) -> Result<Verdict> {
 }
 
 async fn is_under_way(client: &Client) -> Result<bool> {
-    for kind in ["payments_of_cancelled", "payment"] {
+    for kind in ["workflow", "payments_of_cancelled", "payment"] {
         let jobs = client.get(&format!("/v1/jobs?kind={kind}&status=pending&limit=1")).await?;
         if jobs["items"].as_array().is_none_or(|jobs| !jobs.is_empty()) {
             return Ok(true);
@@ -108,7 +117,7 @@ async fn buy_all(client: Client, seed: u64, many: usize, paid: Arc<AtomicUsize>)
     Ok(try_join_all(buyers).await?.into_iter().flatten().collect())
 }
 
-/// One order with a card: it is kept, or cancelled at once, or partly paid back as soon as it is paid.
+/// One order with a card: it is shipped when it is paid, or cancelled at once, or partly paid back before it is shipped.
 async fn buy(client: &Client, n: usize, fate: u32) -> Result<(String, i64)> {
     let line = json!({"sku": "TEA", "quantity": 1, "unit_price": {"amount": PRICE, "currency": "EUR"}});
     let order = json!({"lines": [line]});
@@ -118,7 +127,10 @@ async fn buy(client: &Client, n: usize, fate: u32) -> Result<(String, i64)> {
     let payment = client.insist("POST", "/v1/payments", Some(&format!("pay-{n}")), Some(&new)).await?.expect(201)?;
     let payment = format!("/v1/payments/{}", payment["id"].as_str().ok_or("a payment has an id")?);
     match fate {
-        0 => Ok((id, PRICE)),
+        0 => {
+            ship(client, &id, n).await?;
+            Ok((id, PRICE))
+        }
         1 => {
             let cancel = format!("/v1/orders/{id}/cancel");
             client.insist("POST", &cancel, Some(&format!("cancel-{n}")), Some(&json!({}))).await?.expect(200)?;
@@ -137,9 +149,27 @@ async fn buy(client: &Client, n: usize, fate: u32) -> Result<(String, i64)> {
                 .insist("POST", &format!("{payment}/refund"), Some(&format!("back-{n}")), Some(&back))
                 .await?
                 .expect(202)?;
+            ship(client, &id, n).await?;
             Ok((id, PRICE - 100))
         }
     }
+}
+
+/// Until its workflow has seen that it is paid, an order is held back.
+async fn ship(client: &Client, order: &str, n: usize) -> Result<()> {
+    let (path, goods) = (format!("/v1/orders/{order}/shipments"), json!({"warehouse": WAREHOUSE}));
+    let begun = Instant::now();
+    for attempt in 0.. {
+        let key = format!("ship-{n}-{attempt}");
+        if client.insist("POST", &path, Some(&key), Some(&goods)).await?.status == 201 {
+            break;
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("{path} is held back for ever").into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 fn unexpected(payments: &[Value], orders: &Kept) -> Vec<String> {
