@@ -12,6 +12,7 @@ KINDS = {"idempotency-key-reused", "invalid-cursor", "precondition-failed"}
 FAULTS = {
     "exceeds_open",  # more than is on its way
     "differs",  # from what the reservation says
+    "exceeds",  # more money than there is
     "exclusive",  # one of two fields, not both
     "fixed",  # codes and skus are for ever
     "future",  # by the clock of the database
@@ -22,14 +23,18 @@ FAULTS = {
     "not_ordered",
     "nothing_allocated",
     "nul",  # refused everywhere, says the description
+    "order",  # of the steps of a workflow
     "pair",  # latitude and longitude
     "past",  # by the clock of the database
     "repeated",  # in a list whose items are told apart by one member
     "required",  # by another field, or of the whole that a patch makes
     "same",  # from here to here
     "self",  # a product as its own parent
+    "taken",  # the orders of a channel go through another workflow
     "too_large",  # a discount: more than what it is taken off
     "too_many",
+    "unavailable",  # a provider that is not set up
+    "unexpected",  # a field that goes with another choice
     "unknown",  # nothing has this name
     "unpriced",  # nothing to take a discount off
     "weak",  # a password that is easy to guess

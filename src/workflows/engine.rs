@@ -44,18 +44,19 @@ impl Workflows {
         Ok(Some(run))
     }
 
-    /// Brings an order as far as it goes. It is locked, and may be cancelled by this.
+    /// Brings an order as far as it goes from here, and tells how that differs from how it was written down before. It is
+    /// locked, and may be cancelled by this.
     pub(super) async fn advance_in_tx(
         &self,
         conn: &mut PgConnection,
         mut order: Order,
+        mut before: WorkflowRun,
         mut run: WorkflowRun,
     ) -> Result<WorkflowRun> {
-        let mut wake_at = None;
-        while !run.is_over() {
-            let before = run.clone();
+        loop {
+            let mut wake_at = None;
             let facts = self.facts(conn, &order).await?;
-            if order.head.status == OrderStatus::Cancelled && run.status != RunStatus::Compensating {
+            if !run.is_over() && order.head.status == OrderStatus::Cancelled && run.status != RunStatus::Compensating {
                 note(conn, &run, "given_up", Some("the order was cancelled"), None).await?;
                 (run.status, run.error) = (RunStatus::Compensating, Some("the order was cancelled".to_owned()));
             }
@@ -76,11 +77,11 @@ impl Workflows {
             run.due_at = hours.filter(|_| is_waiting).map(|hours| run.since.plus_seconds(hours * 3600));
             repo::save_run(conn, &run, wake_at.filter(|_| !run.is_over())).await?;
             Events::publish_in_tx(conn, events::of_change(&before, &run).as_slice()).await?;
-            if !goes_on {
-                break;
+            if !goes_on || run.is_over() {
+                return Ok(run);
             }
+            before = run.clone();
         }
-        Ok(run)
     }
 
     async fn facts(&self, conn: &mut PgConnection, order: &Order) -> Result<Facts> {

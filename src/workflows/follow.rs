@@ -81,8 +81,8 @@ impl Workflows {
             None if begins => self.begin_in_tx(&mut tx, &order).await?,
             run => run,
         };
-        if let Some(run) = run {
-            self.advance_in_tx(&mut tx, order, run).await?;
+        if let Some(run) = run.filter(|run| !run.is_over()) {
+            self.advance_in_tx(&mut tx, order, run.clone(), run).await?;
         }
         if job.finish_in_tx(&mut tx).await? {
             tx.commit().await?;

@@ -162,6 +162,7 @@ impl Workflows {
         actor: &str,
     ) -> Result<WorkflowRun> {
         choice.check(&run)?;
+        let before = run.clone();
         engine::note(conn, &run, choice.noted(), reason, Some(actor)).await?;
         let now = repo::clock(conn).await?;
         match choice {
@@ -173,7 +174,7 @@ impl Workflows {
                 (run.status, run.error) = (RunStatus::Compensating, Some(told));
             }
         }
-        self.advance_in_tx(conn, order, run).await
+        self.advance_in_tx(conn, order, before, run).await
     }
 }
 

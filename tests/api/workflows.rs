@@ -281,6 +281,7 @@ async fn a_step_that_fails_waits_for_somebody_to_decide() {
     pay_by_hand(&server, &orders[0], json!({"capture": "automatic"})).await;
     assert_eq!(decide(&server, &orders[0], "retry").await["status"], "completed");
     assert_eq!(decide(&server, &orders[1], "skip").await["status"], "completed");
+    stands(&server, &orders[1], "completed", 3).await;
     // What has left cannot be called back.
     assert_eq!(decide(&server, &orders[2], "compensate").await["status"], "compensated");
     let flagged = server.events("order.flagged").await;

@@ -89,9 +89,12 @@ pub async fn play(run: Run) -> Result<Verdict> {
 }
 
 async fn is_under_way(client: &Client) -> Result<bool> {
-    for kind in ["workflow", "payments_of_cancelled", "payment"] {
-        let jobs = client.get(&format!("/v1/jobs?kind={kind}&status=pending&limit=1")).await?;
-        if jobs["items"].as_array().is_none_or(|jobs| !jobs.is_empty()) {
+    let kinds =
+        ["workflow", "payments_of_cancelled", "payment"].map(|kind| format!("/v1/jobs?kind={kind}&status=pending"));
+    let statuses = ["running", "compensating"].map(|status| format!("/v1/workflow-runs?status={status}"));
+    for list in kinds.iter().chain(&statuses) {
+        let open = client.get(&format!("{list}&limit=1")).await?;
+        if open["items"].as_array().is_none_or(|open| !open.is_empty()) {
             return Ok(true);
         }
     }
