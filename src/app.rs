@@ -17,6 +17,7 @@ use crate::carts::Carts;
 use crate::config::Config;
 use crate::events::Events;
 use crate::feeds::Feeds;
+use crate::imports::Imports;
 use crate::inventory::Inventory;
 use crate::lifecycle::{Shutdown, Workers};
 use crate::notices::Notices;
@@ -36,8 +37,8 @@ use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::workflows::Workflows;
 use crate::{
-    access, asyncapi, brokers, carriers, carts, events, feeds, inventory, notices, openapi, ops, orders, payments,
-    reservations, transfers, warehouses, webhooks, workflows,
+    access, asyncapi, brokers, carriers, carts, events, feeds, imports, inventory, notices, openapi, ops, orders,
+    payments, reservations, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -68,6 +69,7 @@ pub struct App {
     pub carriers: Carriers,
     pub payments: Payments,
     pub workflows: Workflows,
+    pub imports: Imports,
     pub jobs: Jobs,
 }
 
@@ -94,6 +96,7 @@ impl App {
         let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
+        let imports = Imports::new(orders.clone(), payments.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -112,6 +115,7 @@ impl App {
             carriers,
             payments,
             workflows,
+            imports,
             jobs,
         }
     }
@@ -134,6 +138,7 @@ impl App {
             .merge(carriers::router(self.carriers.clone()))
             .merge(payments::router(self.payments.clone()))
             .merge(workflows::router(self.workflows.clone()))
+            .merge(imports::router(self.imports.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 

@@ -4,7 +4,7 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops, webhooks, notices, brokers, carriers, workflows → payments
+//! cli → app → ops, webhooks, notices, brokers, carriers, workflows, imports → payments
 //!              ↓
 //!            carts → orders → reservations → inventory → warehouses → platform
 //!                transfers, feeds ↗
@@ -16,7 +16,7 @@
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
 //! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
-//!   [`workflows`] brings orders from step to step.
+//!   [`workflows`] brings orders from step to step; [`imports`] takes over those that were placed elsewhere.
 //! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
@@ -42,6 +42,7 @@ pub mod feeds;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod imports;
 pub mod inventory;
 pub mod lifecycle;
 pub mod notices;

@@ -30,6 +30,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("notices", &["orders", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
+    ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
     ("workflows", &["payments", "orders", "warehouses types", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     (
@@ -64,6 +65,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "carriers",
             "payments",
             "workflows",
+            "imports",
             "ops",
             "asyncapi",
             "config",
@@ -103,6 +105,7 @@ const ROOMS: &[&str] = &[
     "carriers",
     "payments",
     "workflows",
+    "imports",
     "ops",
 ];
 
@@ -120,6 +123,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("carriers", &["orders", "events"]), // what is delivered is so for the order too
+    ("imports", &["orders", "payments"]), // an order that was sold elsewhere comes with its money, once
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
     ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
@@ -150,6 +154,7 @@ const SCHEMAS: &[&str] = &[
     "carriers",
     "payments",
     "workflows",
+    "imports",
 ];
 
 /// Crates that belong in some places only, and why.

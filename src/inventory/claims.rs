@@ -51,6 +51,8 @@ pub struct Allocate {
     pub lines: Vec<Uuid>,
     pub wish: Wish,
     pub placed_at: Timestamp,
+    /// What is neither there nor may be backordered is promised all the same: it was sold elsewhere
+    pub is_sold: bool,
 }
 
 /// What a reservation held when it was last looked at, without lock.
@@ -80,6 +82,8 @@ pub struct Committed {
     pub changes: Vec<Event>,
     /// News of orders that waited, these or others, to publish after them
     pub served: Vec<Event>,
+    /// What was promised beyond what the products allow, where that was asked for: sku and units
+    pub oversold: BTreeMap<String, i64>,
 }
 
 impl Committed {
@@ -229,7 +233,7 @@ impl Inventory {
         write_claims(conn, &orders).await?;
         let now = book.now;
         let Closed { changes, served, .. } = self.close(conn, book, SERVER).await?;
-        let mut committed = Committed { now, claims, changes, served };
+        let mut committed = Committed { now, claims, changes, served, oversold: BTreeMap::new() };
         committed.claims_as_served(conn).await?;
         Ok(committed)
     }
@@ -238,8 +242,14 @@ impl Inventory {
     pub async fn allocate_in_tx(&self, conn: &mut PgConnection, order: &Allocate) -> Result<Committed> {
         let skus = order.wish.demands.iter().map(|demand| demand.sku.clone()).collect();
         let (mut book, mut served) = self.open_to_promise(conn, skus).await?;
+        let mut oversold = BTreeMap::new();
         let sourced = match decide(&book, &order.wish, false) {
             Ok(sourced) => sourced,
+            Err(Decline::Short(_)) if order.is_sold => {
+                let (sourced, beyond) = oversell(&book, &order.wish);
+                oversold = beyond;
+                sourced
+            }
             Err(Decline::Short(available)) => {
                 let short = Short { wish: &order.wish, available };
                 return Err(self.insufficient(conn, &book, &[short]).await?.pop().expect("one for one"));
@@ -256,7 +266,7 @@ impl Inventory {
         let now = book.now;
         let closed = self.close(conn, book, SERVER).await?;
         served.extend(closed.served);
-        let mut committed = Committed { now, claims: vec![Some(claims)], changes: closed.changes, served };
+        let mut committed = Committed { now, claims: vec![Some(claims)], changes: closed.changes, served, oversold };
         committed.claims_as_served(conn).await?;
         Ok(committed)
     }
@@ -374,6 +384,22 @@ fn decide(book: &Book, wish: &Wish, allow_partial: bool) -> std::result::Result<
     }
     let available = short.into_iter().map(|sku| (sku.to_owned(), could_be_had(book, &scope, &wish.demands, sku)));
     Err(Decline::Short(available.collect()))
+}
+
+/// Serves a wish that is known to make sense as far as there is something, and lets the rest wait: whatever a product's limit
+/// says. How much that is of each.
+fn oversell(book: &Book, wish: &Wish) -> (Vec<Sourced>, BTreeMap<String, i64>) {
+    let scope = scope_of(book, wish.channel.as_deref()).expect("the wish was looked at");
+    let mut sourced = book.source(&scope, &wish.ship_to, &wish.demands);
+    let mut beyond: BTreeMap<String, i64> = BTreeMap::new();
+    for (demand, line) in wish.demands.iter().zip(&mut sourced) {
+        let missing = demand.quantity - line.quantity();
+        if missing > 0 {
+            line.backordered += missing;
+            *beyond.entry(demand.sku.clone()).or_default() += missing;
+        }
+    }
+    (sourced, beyond)
 }
 
 /// What is available of a product where its lines may be served from.

@@ -10,7 +10,10 @@ pub fn of(r#type: &'static str, order: &Order) -> Event {
 }
 
 pub fn shipment(r#type: &'static str, order: &Order, shipment: &Shipment) -> Event {
-    let data = json!({ "order_id": order.head.id, "order_number": order.head.number, "shipment": shipment });
+    let data = json!({
+        "order_id": order.head.id, "order_number": order.head.number, "reference": order.head.reference,
+        "channel": order.head.channel, "shipment": shipment,
+    });
     Event::new(r#type, subject(order), &data)
 }
 

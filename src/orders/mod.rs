@@ -16,7 +16,7 @@ mod pricing;
 mod repo;
 mod self_check;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -36,11 +36,11 @@ use crate::warehouses::Location;
 
 pub use error::Error;
 pub use http::router;
-pub use model::{Customer, NewOrder, Order, OrderStatus, Shipment};
+pub use model::{Customer, NewOrder, NewOrderLine, Order, OrderStatus, Shipment};
 pub use payment::{Paid, Payable};
 pub use pricing::{Priced, ShippingPrice, Terms, Totals, share, totals};
 
-use model::{Filter, NewOrderLine, OrderHead};
+use model::{Filter, OrderHead};
 
 #[derive(Clone)]
 pub struct Orders {
@@ -80,19 +80,45 @@ impl Orders {
 
     /// Places an order of lines, and promises them what there is.
     async fn place_in_tx(&self, conn: &mut PgConnection, new: &NewOrder) -> Result<Order> {
+        Ok(self.place_lines_in_tx(conn, new, false).await?.0)
+    }
+
+    /// Places an order that was sold elsewhere: what there is not waits, whatever the products allow, and somebody is told. How
+    /// much that is of each product.
+    pub async fn place_sold_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        new: &NewOrder,
+    ) -> Result<(Order, BTreeMap<String, i64>)> {
+        let (order, oversold) = self.place_lines_in_tx(conn, new, true).await?;
+        if !oversold.is_empty() {
+            let units: Vec<String> = oversold.iter().map(|(sku, quantity)| format!("{quantity} of {sku}")).collect();
+            self.flag_in_tx(conn, order.head.id, &format!("oversold: {}", units.join(", "))).await?;
+        }
+        Ok((order, oversold))
+    }
+
+    async fn place_lines_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        new: &NewOrder,
+        is_sold: bool,
+    ) -> Result<(Order, BTreeMap<String, i64>)> {
         let now = repo::clock(conn).await?;
         check(new, now)?;
         let demands = new.lines.iter().flatten().map(NewOrderLine::demand).collect();
         let skus = new.lines.iter().flatten().map(|line| line.sku.0.clone()).collect::<Vec<_>>();
         let prices = self.inventory.prices(conn, &skus).await?;
-        let draft = Draft::new(new, new.channel.as_ref().map(|code| code.0.clone()), demands, &prices, now);
+        let mut draft = Draft::new(new, new.channel.as_ref().map(|code| code.0.clone()), demands, &prices, now);
         let faults = draft.faults();
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
-        let committed = self.inventory.allocate_in_tx(conn, &draft.order).await?;
+        draft.order.is_sold = is_sold;
+        let mut committed = self.inventory.allocate_in_tx(conn, &draft.order).await?;
+        let oversold = std::mem::take(&mut committed.oversold);
         let mut orders = self.write_in_tx(conn, &[draft], committed, now).await?;
-        Ok(orders.pop().expect("one draft makes one order"))
+        Ok((orders.pop().expect("one draft makes one order"), oversold))
     }
 
     /// Places each order with what its reservation holds; one that is refused does not fail its neighbours. It takes a
@@ -288,6 +314,7 @@ impl<'a> Draft<'a> {
                 ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
             },
             placed_at: new.placed_at.unwrap_or(now).min(now),
+            is_sold: false,
         };
         Self { new, channel, lines, order }
     }

@@ -3,8 +3,9 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{OperationKind, OperationState, Payment, PaymentState, ProviderName};
+use super::model::{CaptureMode, NewPayment, OperationKind, OperationState, Payment, PaymentState, ProviderName};
 use super::{Payments, Result, repo};
+use crate::access::Limits;
 use crate::orders::Order;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::text::to_text;
@@ -61,9 +62,29 @@ impl Payments {
 
     /// Has money taken that is promised; the order is locked. What is under way is left alone.
     pub async fn take_in_tx(&self, conn: &mut PgConnection, order: &Order, payment: Uuid, amount: i64) -> Result<()> {
-        let (_, payment) = self.lock_in_tx(conn, payment, &crate::access::Limits::default()).await?;
+        let (_, payment) = self.lock_in_tx(conn, payment, &Limits::default()).await?;
         debug_assert_eq!(payment.order_id, order.head.id);
         self.ask_in_tx(conn, payment, OperationKind::Capture, amount, None).await
+    }
+
+    /// Notes that so much of an order was paid: somebody says so who has it.
+    pub async fn note_paid_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        order: Uuid,
+        method: &str,
+        amount: i64,
+        limits: &Limits,
+    ) -> Result<()> {
+        let new = NewPayment {
+            order_id: order,
+            provider: ProviderName::Manual,
+            method: Some(method.to_owned()),
+            amount: Some(amount),
+            payment_method: None,
+            capture: CaptureMode::Automatic,
+        };
+        self.pay_in_tx(conn, &new, limits).await.map(|_| ())
     }
 
     /// What was done with the money of an order, the oldest first.
