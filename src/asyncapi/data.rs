@@ -45,7 +45,14 @@ pub(super) fn schema(r#type: &str) -> Value {
             Some("product") => named("Product"),
             Some("reservation") => named("Reservation"),
             Some("shipment") => {
-                members(&[("order_id", id()), ("order_number", number()), ("shipment", named("Shipment"))])
+                let text_or_null = || json!({ "type": ["string", "null"] });
+                members(&[
+                    ("order_id", id()),
+                    ("order_number", number()),
+                    ("reference", text_or_null()),
+                    ("channel", text_or_null()),
+                    ("shipment", named("Shipment")),
+                ])
             }
             Some("warehouse") => named("Warehouse"),
             _ => json!({ "type": "object" }),

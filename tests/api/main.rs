@@ -19,6 +19,7 @@ mod dropped_futures;
 mod events;
 mod events_live;
 mod feeds;
+mod imports;
 mod intake;
 mod jobs;
 mod keys;

@@ -276,6 +276,7 @@ async fn every_operation_has_an_example_that_works() {
 
     payments(doc, &server).await;
     workflows(doc, &server).await;
+    doc.call(&server, "POST", "/v1/channels/{code}/orders", "/v1/channels/web/orders").await;
 
     let transfer = doc.call(&server, "POST", "/v1/transfers", "/v1/transfers").await;
     let path = format!("/v1/transfers/{}", transfer["id"].as_str().unwrap());

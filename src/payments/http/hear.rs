@@ -15,7 +15,7 @@ use crate::platform::reply::Reply;
 #[utoipa::path(post, path = "/v1/payments/webhooks/stripe", tag = "payments",
     params(("Stripe-Signature" = Option<String>, Header, description = "Time and HMAC-SHA256 of the body", max_length = 4096)),
     request_body(content = serde_json::Value, description = "An event, as Stripe sends it",
-        example = json!({"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi_1", "object": "payment_intent"}}})), responses(
+        example = json!({"id": "evt_1", "data": {"object": {"id": "pi_1", "object": "payment_intent"}}})), responses(
     (status = 204, description = "Taken"),
     (status = 400, description = "It is not signed by Stripe, or too old (`malformed-request`)", body = ProblemDocument),
     (status = 404, description = "Stripe is not set up here", body = ProblemDocument),
