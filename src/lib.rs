@@ -34,6 +34,7 @@ pub mod brokers;
 pub mod carts;
 pub mod cli;
 pub mod config;
+pub mod customers;
 pub mod events;
 pub mod feeds;
 #[cfg(any(test, fuzzing))]
