@@ -23,11 +23,15 @@ const STAIR: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
-    ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
+    ("customers", &["warehouses types", "events", "platform"]),
+    (
+        "orders",
+        &["customers", "reservations", "inventory", "warehouses types", "events", "access types", "platform"],
+    ),
     ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
-    ("notices", &["orders", "inventory", "events", "platform"]),
+    ("notices", &["orders", "customers", "inventory", "events", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     ("ops", &["carts", "orders", "reservations", "transfers", "inventory", "lifecycle", "telemetry", "platform"]),
     (
@@ -39,6 +43,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "inventory",
             "transfers",
             "feeds",
+            "customers",
             "reservations",
             "orders",
             "carts",
@@ -72,6 +77,7 @@ const ROOMS: &[&str] = &[
     "inventory",
     "transfers",
     "feeds",
+    "customers",
     "reservations",
     "orders",
     "carts",
@@ -90,10 +96,12 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events"]),
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
-    ("orders", &["reservations", "inventory", "events"]),
+    // To orders and notices it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
+    ("customers", &["orders", "notices", "events"]),
+    ("orders", &["customers", "reservations", "inventory", "events"]),
     ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
-    ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
+    ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts"]), // the self-check and its repair
     ("cli", &["events"]),      // a restore, after which the feed goes on
 ];
@@ -113,6 +121,7 @@ const SCHEMAS: &[&str] = &[
     "inventory",
     "transfers",
     "feeds",
+    "customers",
     "reservations",
     "orders",
     "carts",

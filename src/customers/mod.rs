@@ -13,7 +13,7 @@ mod http;
 mod model;
 mod repo;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -136,11 +136,11 @@ impl Customers {
         let mut conn = self.db.snapshot().await?;
         let customer = repo::find(&mut conn, id).await?.ok_or(Error::NotFound(id))?;
         let consents = repo::consents(&mut conn, id).await?;
-        let mut export = CustomerExport { consents, records: serde_json::Map::new(), customer };
+        let mut export = CustomerExport { consents, records: BTreeMap::new(), customer };
         let person = export.customer.person();
         for holder in holders {
             let held = holder.export(&mut conn, &person).await?;
-            export.records.insert(holder.name().to_owned(), held.into());
+            export.records.insert(holder.name().to_owned(), held);
         }
         Ok(export)
     }

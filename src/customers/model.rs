@@ -1,6 +1,6 @@
 //! Customers as they are given, and as they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -209,7 +209,7 @@ pub struct CustomerExport {
     /// The oldest first
     pub consents: Vec<ConsentChange>,
     /// By where they are: `orders`, and `subscriptions` to products that are awaited by this email
-    pub records: Map<String, Value>,
+    pub records: BTreeMap<String, Vec<Value>>,
 }
 
 /// What to list.

@@ -15,6 +15,7 @@ struct Shop {
     order: String,
     shipment: String,
     cart: String,
+    customer: String,
     cart_line: String,
     reservation: String,
     transfer: String,
@@ -40,6 +41,7 @@ impl Shop {
         server.stock("TEA-1", "LONDON", 100).await;
         let line = json!([{"sku": "TEA-1", "quantity": 1}]);
         let reservation = server.reserve(json!({"lines": line, "channel": "web"})).await;
+        let customer = server.post("/v1/customers", json!({})).await.expect(201);
         let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
         let order = server.post("/v1/orders", json!({"lines": line, "channel": "web"})).await.expect(201);
         let order = order["id"].as_str().unwrap().to_owned();
@@ -66,6 +68,7 @@ impl Shop {
             reservation: id(&reservation),
             cart_line: id(&cart["lines"][0]),
             cart: id(&cart),
+            customer: id(&customer),
             transfer: id(&transfer),
             key: id(&key),
             user: id(&user),
@@ -101,6 +104,7 @@ impl Shop {
             "orders" => &self.order,
             "reservations" => &self.reservation,
             "carts" => &self.cart,
+            "customers" => &self.customer,
             "transfers" => &self.transfer,
             "keys" => &self.key,
             "users" => &self.user,

@@ -98,6 +98,11 @@ async fn everything_happens(server: &Server) {
     let other = server.order("TEA", 1).await;
     server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
 
+    let customer = server.post("/v1/customers", json!({"name": "Ada"})).await.expect(201);
+    let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
+    server.patch(&path, json!({"note": "Rings twice"})).await.expect(200);
+    server.post(&format!("{path}/erase"), json!({})).await.expect(200);
+
     let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
     let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());

@@ -13,6 +13,7 @@ mod audit;
 mod backorders;
 mod bad_input;
 mod carts;
+mod customers;
 mod conventions;
 mod dropped_futures;
 mod events;
