@@ -34,8 +34,8 @@ use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::{
-    access, asyncapi, brokers, carts, customers, events, feeds, inventory, notices, openapi, ops, orders, reservations, transfers,
-    warehouses, webhooks,
+    access, asyncapi, brokers, carts, customers, events, feeds, inventory, notices, openapi, ops, orders, reservations,
+    transfers, warehouses, webhooks,
 };
 
 /// How long requests in flight may take to end once the server stops.

@@ -24,10 +24,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
     ("customers", &["warehouses types", "events", "platform"]),
-    (
-        "orders",
-        &["customers", "reservations", "inventory", "warehouses types", "events", "access types", "platform"],
-    ),
+    ("orders", &["customers", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
@@ -103,7 +100,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts"]), // the self-check and its repair
-    ("cli", &["events"]),      // a restore, after which the feed goes on
+    ("cli", &["events"]),                                         // a restore, after which the feed goes on
 ];
 
 /// SQL outside a repo, with the reason.

@@ -9,7 +9,8 @@ pub(super) fn schema(r#type: &str) -> Value {
         "product.deleted" => members(&[("sku", text())]),
         "customer.created" | "customer.erased" => members(&[("id", id())]),
         "customer.updated" => {
-            let changed = json!({ "type": "array", "items": text(), "description": "What is another than it was, by name" });
+            let changed =
+                json!({ "type": "array", "items": text(), "description": "What is another than it was, by name" });
             members(&[("id", id()), ("changed", changed)])
         }
         "feed.discrepancy" => named("FeedDiscrepancy"),

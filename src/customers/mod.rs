@@ -42,11 +42,7 @@ pub trait PersonalData: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// All that is held of somebody.
-    fn export<'a>(
-        &'a self,
-        conn: &'a mut PgConnection,
-        who: &'a Person,
-    ) -> BoxFuture<'a, sqlx::Result<Vec<Value>>>;
+    fn export<'a>(&'a self, conn: &'a mut PgConnection, who: &'a Person) -> BoxFuture<'a, sqlx::Result<Vec<Value>>>;
 
     /// Takes out what is personal, or all of it.
     fn erase_in_tx<'a>(&'a self, conn: &'a mut PgConnection, who: &'a Person) -> BoxFuture<'a, sqlx::Result<()>>;

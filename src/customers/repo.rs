@@ -157,7 +157,8 @@ pub(super) async fn pin(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<H
 
 /// Those of these who want no mails on their orders.
 pub(super) async fn refusing_updates(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    let those = sqlx::query_scalar!("SELECT id FROM customers.customers WHERE id = ANY ($1) AND NOT order_updates", ids);
+    let those =
+        sqlx::query_scalar!("SELECT id FROM customers.customers WHERE id = ANY ($1) AND NOT order_updates", ids);
     those.fetch_all(conn).await
 }
 

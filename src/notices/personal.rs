@@ -33,12 +33,7 @@ impl PersonalData for Notices {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn active<'a>(
-        &'a self,
-        _: &'a mut PgConnection,
-        _: &'a [Uuid],
-        _: i32,
-    ) -> BoxFuture<'a, sqlx::Result<Vec<Uuid>>> {
+    fn active<'a>(&'a self, _: &'a mut PgConnection, _: &'a [Uuid], _: i32) -> BoxFuture<'a, sqlx::Result<Vec<Uuid>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 }

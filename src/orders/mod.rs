@@ -325,10 +325,9 @@ impl Buyer {
                 customer: model::copied(known),
                 shipping_address: new.shipping_address.clone().or_else(|| known.shipping_address().cloned()),
             }),
-            (_, given) => Ok(Self {
-                customer: given.clone().unwrap_or_default(),
-                shipping_address: new.shipping_address.clone(),
-            }),
+            (_, given) => {
+                Ok(Self { customer: given.clone().unwrap_or_default(), shipping_address: new.shipping_address.clone() })
+            }
         }
     }
 }

@@ -15,9 +15,6 @@ use crate::platform::reply::Reply;
     (status = 200, description = "The customer", body = KnownCustomer),
     (status = 404, description = "No such customer", body = ProblemDocument),
 ))]
-pub(super) async fn get_customer(
-    State(customers): State<Customers>,
-    Path(id): Path<Uuid>,
-) -> Result<Reply, Problem> {
+pub(super) async fn get_customer(State(customers): State<Customers>, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
     Ok(Reply::resource(&customers.get(id).await?))
 }
