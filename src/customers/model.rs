@@ -108,19 +108,21 @@ fn attributes_schema() -> Schema {
     Schema::Object(object.build())
 }
 
+/// What is wrong with marking these addresses so, of which one may be.
+fn one_of(mark: &str, marked: impl Iterator<Item = bool>) -> Vec<Fault> {
+    let second = marked.enumerate().filter(|(_, is_marked)| *is_marked).skip(1);
+    let fault = |n| Fault::new(format!("/addresses/{n}/{mark}"), "repeated", "another address is the default already");
+    second.map(|(n, _)| fault(n)).collect()
+}
+
 /// Of all attributes, in bytes of JSON.
 const MOST_ATTRIBUTES: usize = 16 * 1024;
 
 impl CustomerFields {
     pub(super) fn faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let marks: [(&str, fn(&CustomerAddress) -> bool); 2] =
-            [("default_shipping", |it| it.default_shipping), ("default_billing", |it| it.default_billing)];
-        for (mark, is_marked) in marks {
-            let marked = self.addresses.iter().enumerate().filter(|(_, address)| is_marked(address));
-            let second = marked.skip(1).map(|(n, _)| format!("/addresses/{n}/{mark}"));
-            faults.extend(second.map(|at| Fault::new(at, "repeated", "another address is the default already")));
-        }
+        let addresses = || self.addresses.iter();
+        let mut faults = one_of("default_shipping", addresses().map(|it| it.default_shipping));
+        faults.extend(one_of("default_billing", addresses().map(|it| it.default_billing)));
         let bytes = serde_json::to_vec(&self.attributes).expect("attributes are plain data").len();
         if bytes > MOST_ATTRIBUTES {
             faults.push(Fault::new("/attributes", "too_large", format!("{bytes} bytes of {MOST_ATTRIBUTES}")));
