@@ -48,7 +48,11 @@ pub trait PersonalData: Send + Sync {
     fn erase_in_tx<'a>(&'a self, conn: &'a mut PgConnection, who: &'a Person) -> BoxFuture<'a, sqlx::Result<()>>;
 
     /// Why somebody cannot be erased yet, in words.
-    fn open<'a>(&'a self, conn: &'a mut PgConnection, who: &'a Person) -> BoxFuture<'a, sqlx::Result<Vec<String>>>;
+    fn unfinished<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        who: &'a Person,
+    ) -> BoxFuture<'a, sqlx::Result<Vec<String>>>;
 
     /// Those of these customers who did something here within so many days, or still have to.
     fn active<'a>(
@@ -152,7 +156,7 @@ impl Customers {
         let person = current.person();
         let mut open = Vec::new();
         for holder in holders {
-            open.extend(holder.open(conn, &person).await?);
+            open.extend(holder.unfinished(conn, &person).await?);
         }
         if !open.is_empty() {
             return Err(Error::Open(open));

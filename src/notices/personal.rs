@@ -29,7 +29,7 @@ impl PersonalData for Notices {
         })
     }
 
-    fn open<'a>(&'a self, _: &'a mut PgConnection, _: &'a Person) -> BoxFuture<'a, sqlx::Result<Vec<String>>> {
+    fn unfinished<'a>(&'a self, _: &'a mut PgConnection, _: &'a Person) -> BoxFuture<'a, sqlx::Result<Vec<String>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

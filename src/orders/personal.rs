@@ -27,7 +27,11 @@ impl PersonalData for Orders {
         Box::pin(repo::personal::erase(conn, who.id))
     }
 
-    fn open<'a>(&'a self, conn: &'a mut PgConnection, who: &'a Person) -> BoxFuture<'a, sqlx::Result<Vec<String>>> {
+    fn unfinished<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        who: &'a Person,
+    ) -> BoxFuture<'a, sqlx::Result<Vec<String>>> {
         Box::pin(async move {
             let numbers = repo::personal::open(conn, who.id).await?;
             Ok(numbers.into_iter().map(|number| format!("order {number}")).collect())
