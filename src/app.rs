@@ -15,6 +15,7 @@ use crate::brokers::Brokers;
 use crate::carriers::Carriers;
 use crate::carts::Carts;
 use crate::config::Config;
+use crate::customers::{Customers, Holders};
 use crate::events::Events;
 use crate::feeds::Feeds;
 use crate::imports::Imports;
@@ -37,8 +38,8 @@ use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::workflows::Workflows;
 use crate::{
-    access, asyncapi, brokers, carriers, carts, events, feeds, imports, inventory, notices, openapi, ops, orders,
-    payments, reservations, transfers, warehouses, webhooks, workflows,
+    access, asyncapi, brokers, carriers, carts, customers, events, feeds, imports, inventory, notices, openapi, ops,
+    orders, payments, reservations, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -60,6 +61,7 @@ pub struct App {
     pub inventory: Inventory,
     pub transfers: Transfers,
     pub feeds: Feeds,
+    pub customers: Customers,
     pub reservations: Reservations,
     pub orders: Orders,
     pub carts: Carts,
@@ -87,12 +89,14 @@ impl App {
         let transfers = Transfers::new(db.clone(), inventory.clone(), warehouses.clone());
         let feeds = Feeds::new(db.clone(), inventory.clone(), warehouses.clone());
         let reservations = Reservations::new(db.clone(), inventory.clone());
-        let orders = Orders::new(db.clone(), reservations.clone(), inventory.clone());
+        let customers = Customers::new(db.clone());
+        let orders = Orders::new(db.clone(), customers.clone(), reservations.clone(), inventory.clone());
         let carts = Carts::new(db.clone(), inventory.clone(), reservations.clone(), orders.clone());
         let webhooks = Webhooks::new(db.clone(), events.clone(), config.webhooks.clone());
         let brokers = Brokers::new(db.clone(), events.clone(), feeds.clone(), config.brokers());
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
-        let notices = Notices::new(db.clone(), events.clone(), inventory.clone(), orders.clone(), settings, smtp);
+        let (inv, ord) = (inventory.clone(), orders.clone());
+        let notices = Notices::new(db.clone(), events.clone(), customers.clone(), inv, ord, settings, smtp);
         let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
@@ -106,6 +110,7 @@ impl App {
             inventory,
             transfers,
             feeds,
+            customers,
             reservations,
             orders,
             carts,
@@ -129,6 +134,7 @@ impl App {
             .merge(transfers::router(self.transfers.clone()))
             .merge(feeds::router(self.feeds.clone()))
             .merge(reservations::router(self.reservations.clone()))
+            .merge(customers::router(self.customers.clone(), self.holders()))
             .merge(orders::router(self.orders.clone()))
             .merge(carts::router(self.carts.clone()))
             .merge(events::router(self.events.clone(), shutdown.clone()))
@@ -145,6 +151,11 @@ impl App {
     pub fn self_check(&self) -> SelfCheck {
         let Self { db, inventory, transfers, reservations, orders, carts, payments, .. } = self.clone();
         SelfCheck::new(db, inventory, transfers, reservations, orders, carts, payments)
+    }
+
+    /// Those who hold data of persons besides the customers themselves.
+    fn holders(&self) -> Holders {
+        vec![Arc::new(self.orders.clone()), Arc::new(self.notices.clone())]
     }
 
     /// The OpenAPI document of this server.
@@ -215,6 +226,13 @@ impl App {
             let carts = carts.clone();
             async move { carts.forget_old(days).await }
         });
+        let (app, days) = (self.clone(), config.customer_days);
+        if days > 0 {
+            workers.every("old customers", Duration::from_secs(60), shutdown.clone(), move || {
+                let app = app.clone();
+                async move { app.customers.erase_old(days, &app.holders()).await }
+            });
+        }
         let inventory = self.inventory.clone();
         workers.every("backlog", Duration::from_secs(1), shutdown.clone(), move || {
             let inventory = inventory.clone();

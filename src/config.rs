@@ -118,6 +118,8 @@ pub struct Config {
     pub events_days: i32,
     /// Days for which carts that have ended are kept.
     pub cart_days: i32,
+    /// Days after which customers are erased who neither ordered nor changed; 0 is never.
+    pub customer_days: i32,
     /// Days for which the audit trail is kept; 0 is for ever.
     pub audit_days: i32,
     pub log: String,
@@ -157,6 +159,7 @@ impl Default for Config {
             stripe: payments::Settings::default(),
             events_days: 30,
             cart_days: 30,
+            customer_days: 0,
             audit_days: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -236,6 +239,9 @@ impl Config {
         }
         if !(1..=8760).contains(&self.session_idle_hours) || !(1..=365).contains(&self.session_days) {
             return wrong("session_idle_hours must be 1 to 8760, and session_days 1 to 365");
+        }
+        if self.customer_days < 0 {
+            return wrong("customer_days must be 0 or more");
         }
         if self.cart_days < 1 {
             return wrong("cart_days must be 1 or more");

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - [`app`] builds the modules in order and merges their routers; [`cli`] has a file per subcommand.
-//! - [`carts`], [`orders`], [`reservations`], [`transfers`], [`feeds`], [`inventory`], [`warehouses`]: the domain. Each owns
+//! - [`carts`], [`orders`], [`customers`], [`reservations`], [`transfers`], [`feeds`], [`inventory`], [`warehouses`]: the domain. Each owns
 //!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
@@ -37,6 +37,7 @@ pub mod carriers;
 pub mod carts;
 pub mod cli;
 pub mod config;
+pub mod customers;
 pub mod events;
 pub mod feeds;
 #[cfg(any(test, fuzzing))]

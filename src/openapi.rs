@@ -33,6 +33,7 @@ const TAGS: &[(&str, &str)] = &[
     ("reservations", "Holds with a time-to-live"),
     ("carts", "What shoppers are about to buy, held for them"),
     ("orders", "From the sale to the doorstep, and back"),
+    ("customers", "Who buys, what they consented to, and what is held of them"),
     ("warehouses", "Places that hold stock"),
     ("channels", "Places that sell, and how their orders find a warehouse"),
     ("transfers", "Goods between warehouses"),

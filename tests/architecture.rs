@@ -23,11 +23,12 @@ const STAIR: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("feeds", &["inventory", "warehouses", "events", "access types", "platform"]),
     ("reservations", &["inventory", "warehouses types", "events", "access types", "platform"]),
-    ("orders", &["reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
+    ("customers", &["warehouses types", "events", "platform"]),
+    ("orders", &["customers", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("carts", &["orders", "reservations", "inventory", "warehouses types", "events", "access types", "platform"]),
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
-    ("notices", &["orders", "inventory", "events", "platform"]),
+    ("notices", &["orders", "customers", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
     ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
@@ -56,6 +57,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "inventory",
             "transfers",
             "feeds",
+            "customers",
             "reservations",
             "orders",
             "carts",
@@ -96,6 +98,7 @@ const ROOMS: &[&str] = &[
     "inventory",
     "transfers",
     "feeds",
+    "customers",
     "reservations",
     "orders",
     "carts",
@@ -118,14 +121,16 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events"]),
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
-    ("orders", &["reservations", "inventory", "events"]),
+    // To orders and notices it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
+    ("customers", &["orders", "notices", "events"]),
+    ("orders", &["customers", "reservations", "inventory", "events"]),
     ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
-    ("notices", &["orders", "inventory", "events"]), // what it tells of, read in one moment with who is told
-    ("carriers", &["orders", "events"]), // what is delivered is so for the order too
+    ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told
+    ("carriers", &["orders", "events"]),                          // what is delivered is so for the order too
     ("imports", &["orders", "payments"]), // an order that was sold elsewhere comes with its money, once
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
-    ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
+    ("payments", &["orders", "events"]),  // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
     ("cli", &["events"]), // a restore, after which the feed goes on
 ];
@@ -145,6 +150,7 @@ const SCHEMAS: &[&str] = &[
     "inventory",
     "transfers",
     "feeds",
+    "customers",
     "reservations",
     "orders",
     "carts",

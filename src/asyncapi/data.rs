@@ -7,6 +7,12 @@ pub(super) fn schema(r#type: &str) -> Value {
     match r#type {
         "channel.deleted" | "warehouse.deleted" => members(&[("code", text())]),
         "product.deleted" => members(&[("sku", text())]),
+        "customer.created" | "customer.erased" => members(&[("id", id())]),
+        "customer.updated" => {
+            let changed =
+                json!({ "type": "array", "items": text(), "description": "What is another than it was, by name" });
+            members(&[("id", id()), ("changed", changed)])
+        }
         "feed.discrepancy" => named("FeedDiscrepancy"),
         "webhook.disabled" => members(&[("id", id()), ("url", text()), ("why", text())]),
         "instance.restored" => members(&[("backup_taken_at", text())]),

@@ -58,6 +58,7 @@ impl ImportedOrder {
             reservation_id: None,
             lines: Some(self.lines.clone()),
             channel: Some(Code(channel.to_owned())),
+            customer_id: None,
             customer: self.customer.clone(),
             shipping_address: self.shipping_address.clone(),
             shipping_price: self.shipping_price.clone(),

@@ -121,8 +121,13 @@ impl Notices {
         }
         // A shipment's news do not say who bought.
         let buyers = self.orders.buyers(conn, &ids).await?;
+        let known: Vec<Uuid> = buyers.values().filter_map(|(id, _)| *id).collect();
+        let refusing = self.customers.refusing_updates(conn, &known).await?;
         for (event, template) in told {
-            let Some(buyer) = order_id(event).and_then(|id| buyers.get(&id)) else { continue };
+            let Some((known, buyer)) = order_id(event).and_then(|id| buyers.get(&id)) else { continue };
+            if known.is_some_and(|id| refusing.contains(&id)) {
+                continue;
+            }
             let Some(to) = &buyer.email else { continue };
             let name = buyer.name.as_deref().unwrap_or("customer");
             jobs.push(self.mail_of_order(event, template, to, name).job());

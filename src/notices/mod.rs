@@ -11,6 +11,7 @@ mod follow;
 mod http;
 mod mail;
 mod model;
+mod personal;
 mod repo;
 mod settings;
 mod tell;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::customers::Customers;
 use crate::events::Events;
 use crate::inventory::Inventory;
 use crate::orders::Orders;
@@ -51,6 +53,7 @@ const FORGOTTEN_AT_ONCE: i64 = 2000;
 pub struct Notices {
     db: Db,
     events: Events,
+    customers: Customers,
     inventory: Inventory,
     orders: Orders,
     settings: Arc<Settings>,
@@ -63,7 +66,15 @@ pub struct Notices {
 }
 
 impl Notices {
-    pub fn new(db: Db, events: Events, inventory: Inventory, orders: Orders, settings: Settings, smtp: &Smtp) -> Self {
+    pub fn new(
+        db: Db,
+        events: Events,
+        customers: Customers,
+        inventory: Inventory,
+        orders: Orders,
+        settings: Settings,
+        smtp: &Smtp,
+    ) -> Self {
         let templates = Templates::load(settings.templates_dir()).unwrap_or_else(|error| {
             // They were checked at the start, so somebody changed them since.
             tracing::error!(%error, "the built-in templates are used");
@@ -72,6 +83,7 @@ impl Notices {
         Self {
             db,
             events,
+            customers,
             inventory,
             orders,
             settings: Arc::new(settings),

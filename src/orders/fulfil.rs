@@ -97,9 +97,9 @@ impl Orders {
         };
         let goods: Vec<ShipLine> = shipment.lines.iter().map(goods).collect();
         self.inventory.ship_in_tx(conn, shipment.id, &shipment.warehouse, &goods, shipment.shipped_at, actor).await?;
-        repo::insert_shipment(conn, &shipment, now).await?;
+        repo::goods::insert_shipment(conn, &shipment, now).await?;
         let shipped: Vec<(Uuid, i64)> = goods.iter().map(|line| (line.order_line_id, line.quantity)).collect();
-        repo::add_shipped(conn, &shipped).await?;
+        repo::goods::add_shipped(conn, &shipped).await?;
         let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let own = ["shipment.created", "shipment.shipped"].map(|kind| events::shipment(kind, &order, &shipment));
         Events::publish_in_tx(conn, &own.into_iter().chain(completed).collect::<Vec<_>>()).await?;
@@ -130,7 +130,7 @@ impl Orders {
             return Ok(found.clone());
         }
         let delivered_at = delivered_at.unwrap_or(now).min(now);
-        repo::set_delivered(conn, shipment, delivered_at).await?;
+        repo::goods::set_delivered(conn, shipment, delivered_at).await?;
         let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let delivered = order.shipments.iter().find(|s| s.id == shipment).ok_or(Error::NoShipment(shipment))?;
         let own = std::iter::once(events::shipment("shipment.delivered", &order, delivered));
@@ -166,8 +166,8 @@ impl Orders {
         });
         let goods: Vec<inventory::ReturnLine> = goods.collect();
         self.inventory.take_back_in_tx(conn, r#return.id, &goods, Some(r#return.received_at), actor).await?;
-        repo::insert_return(conn, &r#return, now).await?;
-        repo::add_returned(conn, &r#return.lines).await?;
+        repo::goods::insert_return(conn, &r#return, now).await?;
+        repo::goods::add_returned(conn, &r#return.lines).await?;
         let (order, completed) = self.refresh_in_tx(conn, order.head.id, None).await?;
         let own = std::iter::once(events::returned(&order, &r#return));
         Events::publish_in_tx(conn, &own.chain(completed).collect::<Vec<_>>()).await?;

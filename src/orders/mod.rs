@@ -12,6 +12,7 @@ mod fulfil;
 mod http;
 mod model;
 mod payment;
+mod personal;
 mod pricing;
 mod repo;
 mod self_check;
@@ -22,6 +23,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
+use crate::customers::{Customers, KnownCustomer};
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Wish};
 use crate::platform::clock::Timestamp;
@@ -32,7 +34,7 @@ use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Fault;
 use crate::platform::sift::sift;
 use crate::reservations::{self, Reservation, Reservations, Status};
-use crate::warehouses::Location;
+use crate::warehouses::{Address, Location};
 
 pub use error::Error;
 pub use http::router;
@@ -45,6 +47,7 @@ use model::{Filter, OrderHead};
 #[derive(Clone)]
 pub struct Orders {
     db: Db,
+    customers: Customers,
     reservations: Reservations,
     inventory: Inventory,
 }
@@ -54,9 +57,17 @@ type Result<T> = std::result::Result<T, Error>;
 /// An order about to be written.
 struct Draft<'a> {
     new: &'a NewOrder,
+    buyer: Buyer,
     channel: Option<String>,
     lines: Vec<DraftLine>,
     order: Allocate,
+}
+
+/// Who buys, and where the goods go: as asked for, or as copied from a known customer.
+#[derive(Clone, Default)]
+struct Buyer {
+    customer: Customer,
+    shipping_address: Option<Address>,
 }
 
 struct DraftLine {
@@ -74,8 +85,8 @@ pub struct Reserved<'a> {
 }
 
 impl Orders {
-    pub fn new(db: Db, reservations: Reservations, inventory: Inventory) -> Self {
-        Self { db, reservations, inventory }
+    pub fn new(db: Db, customers: Customers, reservations: Reservations, inventory: Inventory) -> Self {
+        Self { db, customers, reservations, inventory }
     }
 
     /// Places an order of lines, and promises them what there is.
@@ -104,12 +115,15 @@ impl Orders {
         new: &NewOrder,
         is_sold: bool,
     ) -> Result<(Order, BTreeMap<String, i64>)> {
+        let customers = self.customers.pin_in_tx(conn, new.customer_id.as_slice()).await?;
         let now = repo::clock(conn).await?;
         check(new, now)?;
+        let buyer = Buyer::of(new, &customers)?;
         let demands = new.lines.iter().flatten().map(NewOrderLine::demand).collect();
         let skus = new.lines.iter().flatten().map(|line| line.sku.0.clone()).collect::<Vec<_>>();
         let prices = self.inventory.prices(conn, &skus).await?;
-        let mut draft = Draft::new(new, new.channel.as_ref().map(|code| code.0.clone()), demands, &prices, now);
+        let channel = new.channel.as_ref().map(|code| code.0.clone());
+        let mut draft = Draft::new(new, buyer, channel, demands, &prices, now);
         let faults = draft.faults();
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -128,30 +142,33 @@ impl Orders {
         conn: &mut PgConnection,
         requests: &[Reserved<'_>],
     ) -> Result<Vec<Result<Order>>> {
+        let named: Vec<Uuid> = requests.iter().filter_map(|it| it.new.customer_id).collect();
+        let customers = self.customers.pin_in_tx(conn, &named).await?;
         let now = repo::clock(conn).await?;
         let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|it| (it.reservation, it.limits)).collect();
         let found = self.reservations.to_commit(conn, &asked).await?;
         let (mut taken, mut second) = (HashSet::new(), Vec::new());
         let looked_at = requests.iter().zip(found).enumerate().map(|(n, (request, found))| {
             check(request.new, now)?;
+            let buyer = Buyer::of(request.new, &customers)?;
             let reservation = fitting(request.new, found)?;
             // Whoever came first has it.
             if taken.insert(request.reservation) {
-                Ok((request, reservation))
+                Ok((request, buyer, reservation))
             } else {
                 second.push(n);
                 Err(reservations::Error::Ended(Status::Committed).into())
             }
         });
         let (accepted, refused) = sift(looked_at);
-        let lines = accepted.iter().flat_map(|(_, reservation)| &reservation.lines);
+        let lines = accepted.iter().flat_map(|(.., reservation)| &reservation.lines);
         let prices = self.inventory.prices(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
-        let drafts = accepted.into_iter().map(|(Reserved { new, terms, .. }, reservation)| {
+        let drafts = accepted.into_iter().map(|(Reserved { new, terms, .. }, buyer, reservation)| {
             let terms = |n: usize| terms.and_then(|terms| terms.get(n)).cloned().unwrap_or_default();
             let lines = reservation.lines.iter().enumerate();
             let demands = lines.map(|(n, line)| (model::reserved(line), terms(n))).collect();
             let channel = new.channel.as_ref().map(|code| code.0.clone()).or_else(|| reservation.channel.clone());
-            let draft = Draft::new(new, channel, demands, &prices, now);
+            let draft = Draft::new(new, buyer, channel, demands, &prices, now);
             ((reservation, draft.order.clone()), draft)
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
@@ -208,8 +225,12 @@ impl Orders {
         within(self.get_in_tx(&mut conn, id).await?, id_or_number, limits)
     }
 
-    /// Who bought these, as far as they exist.
-    pub async fn buyers(&self, conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Customer>> {
+    /// Who bought these, as far as they exist, each with its id where it has one.
+    pub async fn buyers(
+        &self,
+        conn: &mut PgConnection,
+        ids: &[Uuid],
+    ) -> sqlx::Result<HashMap<Uuid, (Option<Uuid>, Customer)>> {
         repo::buyers(conn, ids).await
     }
 
@@ -241,8 +262,8 @@ impl Orders {
     async fn assemble(&self, conn: &mut PgConnection, heads: Vec<OrderHead>) -> Result<Vec<Order>> {
         let ids: Vec<Uuid> = heads.iter().map(|head| head.id).collect();
         let lines = repo::lines_of(conn, &ids).await?;
-        let shipments = repo::shipments_of(conn, &ids).await?;
-        let returns = repo::returns_of(conn, &ids).await?;
+        let shipments = repo::goods::shipments_of(conn, &ids).await?;
+        let returns = repo::goods::returns_of(conn, &ids).await?;
         let claims = self.inventory.claims_of(conn, &ids).await?;
         let claims: HashMap<Uuid, Claim> = claims.into_iter().map(|claim| (claim.order_line_id, claim)).collect();
         Ok(model::assemble(heads, lines, &claims, shipments, returns))
@@ -259,7 +280,7 @@ impl Orders {
         let freed = self.inventory.deallocate_in_tx(conn, order.head.id).await?;
         let cancelled: Vec<(Uuid, i64)> =
             freed.iter().map(|claim| (claim.order_line_id, claim.sourced.quantity())).collect();
-        repo::add_cancelled(conn, &cancelled).await?;
+        repo::goods::add_cancelled(conn, &cancelled).await?;
         let (order, completed) = self.refresh_in_tx(conn, order.head.id, reason).await?;
         let cancelled = std::iter::once(events::of("order.cancelled", &order));
         Events::publish_in_tx(conn, &cancelled.chain(completed).collect::<Vec<_>>()).await?;
@@ -294,6 +315,7 @@ impl<'a> Draft<'a> {
     /// A line for each demand, at the price asked for or that of the product.
     fn new(
         new: &'a NewOrder,
+        buyer: Buyer,
         channel: Option<String>,
         demands: Vec<(Demand, Terms)>,
         prices: &HashMap<String, Money>,
@@ -311,12 +333,12 @@ impl<'a> Draft<'a> {
             wish: Wish {
                 demands,
                 channel: channel.clone(),
-                ship_to: new.shipping_address.as_ref().map_or_else(Location::default, |address| address.location()),
+                ship_to: buyer.shipping_address.as_ref().map_or_else(Location::default, Address::location),
             },
             placed_at: new.placed_at.unwrap_or(now).min(now),
             is_sold: false,
         };
-        Self { new, channel, lines, order }
+        Self { new, buyer, channel, lines, order }
     }
 
     /// What its prices do not allow.
@@ -324,6 +346,24 @@ impl<'a> Draft<'a> {
         let lines = self.lines.iter().zip(self.new.lines.iter().flatten());
         let lines = lines.map(|(line, new)| (new.quantity.0, &line.terms, new.discount.as_ref()));
         pricing::faults(&lines.collect::<Vec<_>>(), self.new.shipping_price.as_ref())
+    }
+}
+
+impl Buyer {
+    fn of(new: &NewOrder, customers: &HashMap<Uuid, KnownCustomer>) -> Result<Self> {
+        let known = new.customer_id.map(|id| {
+            let unknown = || Fault::new("/customer_id", "unknown", format!("there is no customer {id}"));
+            customers.get(&id).ok_or_else(|| Error::Invalid(vec![unknown()]))
+        });
+        match (known.transpose()?, &new.customer) {
+            (Some(known), None) => Ok(Self {
+                customer: model::copied(known),
+                shipping_address: new.shipping_address.clone().or_else(|| known.shipping_address().cloned()),
+            }),
+            (_, given) => {
+                Ok(Self { customer: given.clone().unwrap_or_default(), shipping_address: new.shipping_address.clone() })
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::check_past;
 use super::pricing::{Priced, ShippingPrice, Terms, Totals, totals};
 use crate::access::Limits;
+use crate::customers::KnownCustomer;
 use crate::inventory::{Claim, Demand, Disposition, Sku};
 use crate::platform::clock::Timestamp;
 use crate::platform::money::Money;
@@ -71,6 +72,12 @@ pub struct Customer {
     pub reference: Option<String>,
 }
 
+/// What an order says of a known customer.
+pub(super) fn copied(known: &KnownCustomer) -> Customer {
+    let fields = known.fields.clone();
+    Customer { name: fields.name, email: fields.email, phone: fields.phone, reference: fields.reference }
+}
+
 /// An order to place: from a reservation, or from lines
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +89,9 @@ pub struct NewOrder {
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Option<Vec<NewOrderLine>>,
     pub channel: Option<Code>,
+    /// Who buys, if known by an id. What else the order says of that is copied from there where `customer` is left out,
+    /// and so is the default shipping address
+    pub customer_id: Option<Uuid>,
     pub customer: Option<Customer>,
     pub shipping_address: Option<Address>,
     pub shipping_price: Option<ShippingPrice>,
@@ -105,6 +115,7 @@ fn yes() -> bool {
 impl NewOrder {
     /// Keeps the request to what its caller is limited to, and fills in what leaves no choice.
     pub(super) fn keep_within(&mut self, limits: &Limits) -> Result<(), Problem> {
+        self.keep_customers_within(limits)?;
         // An order from a reservation is sold where that was.
         if self.channel.is_some() || self.reservation_id.is_none() {
             self.channel = limits.channels.choose(self.channel.take().map(|code| code.0))?.map(Code);
@@ -113,6 +124,15 @@ impl NewOrder {
             line.warehouse = limits.warehouses.choose(line.warehouse.take().map(|code| code.0))?.map(Code);
         }
         Ok(())
+    }
+
+    /// Who is limited does not see customers, so nothing of them is copied into what he gets to see.
+    pub fn keep_customers_within(&self, limits: &Limits) -> Result<(), Problem> {
+        if self.customer_id.is_none() || self.customer.is_some() || limits == &Limits::default() {
+            return Ok(());
+        }
+        let detail = "this caller is limited and does not see customers, so say who buys";
+        Err(Problem::fault("/customer", "required", detail))
     }
 
     pub(super) fn faults(&self, now: Timestamp) -> Vec<Fault> {
@@ -185,6 +205,7 @@ pub struct OrderHead {
     pub fulfilment_status: FulfilmentStatus,
     pub channel: Option<String>,
     pub reference: Option<String>,
+    pub customer_id: Option<Uuid>,
     pub customer: Customer,
     pub shipping_address: Option<Address>,
     pub shipping_price: Option<ShippingPrice>,
@@ -439,5 +460,6 @@ pub(super) struct Filter {
     /// Through any of these
     pub channels: Option<Vec<String>>,
     pub reference: Option<String>,
+    pub customer_id: Option<Uuid>,
     pub sku: Option<String>,
 }

@@ -16,6 +16,7 @@ struct Shop {
     shipment: String,
     payment: String,
     cart: String,
+    customer: String,
     cart_line: String,
     reservation: String,
     transfer: String,
@@ -41,6 +42,7 @@ impl Shop {
         server.stock("TEA-1", "LONDON", 100).await;
         let line = json!([{"sku": "TEA-1", "quantity": 1}]);
         let reservation = server.reserve(json!({"lines": line, "channel": "web"})).await;
+        let customer = server.post("/v1/customers", json!({})).await.expect(201);
         let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
         let priced = json!([{"sku": "TEA-1", "quantity": 1, "unit_price": {"amount": 650, "currency": "GBP"}}]);
         let order = server.post("/v1/orders", json!({"lines": priced, "channel": "web"})).await.expect(201);
@@ -73,6 +75,7 @@ impl Shop {
             cart_line: id(&cart["lines"][0]),
             cart: id(&cart),
             payment: id(&payment),
+            customer: id(&customer),
             transfer: id(&transfer),
             key: id(&key),
             user: id(&user),
@@ -111,6 +114,7 @@ impl Shop {
             "reservations" => &self.reservation,
             "carts" => &self.cart,
             "payments" => &self.payment,
+            "customers" => &self.customer,
             "transfers" => &self.transfer,
             "keys" => &self.key,
             "users" => &self.user,

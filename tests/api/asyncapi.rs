@@ -110,6 +110,10 @@ async fn everything_happens(server: &Server, stripe: &Stripe) {
     eventually("somebody is asked to pay it back", async || server.events_written("order.flagged").await == 1).await;
 
     workflows(server).await;
+    let customer = server.post("/v1/customers", json!({"name": "Ada"})).await.expect(201);
+    let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
+    server.patch(&path, json!({"note": "Rings twice"})).await.expect(200);
+    server.post(&format!("{path}/erase"), json!({})).await.expect(200);
 
     let basket = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
     let (cart, guest) = (server.cart(basket.clone()).await, server.cart(basket).await);

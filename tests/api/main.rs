@@ -15,6 +15,7 @@ mod bad_input;
 mod carriers;
 mod carts;
 mod conventions;
+mod customers;
 mod dropped_futures;
 mod events;
 mod events_live;

@@ -265,8 +265,12 @@ async fn customers_are_told_how_their_orders_go_in_the_words_of_the_shop() {
     let mails = post.has(3).await;
     assert!(mails[2]["text"].as_str().unwrap().contains("was cancelled. We lost the mug."), "{}", mails[2]);
     server.order("TEA", 1).await;
+    let silent = json!({"email": "eve@example.com", "consent": {"order_updates": false}});
+    let silent = server.post("/v1/customers", silent).await.expect(201);
+    let order = json!({"lines": [{"sku": "TEA", "quantity": 1}], "customer_id": silent["id"]});
+    server.post("/v1/orders", order).await.expect(201);
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(to(&post.mails()), ["ada@example.com"; 3], "who gave no address is not told");
+    assert_eq!(to(&post.mails()), ["ada@example.com"; 3], "who gave no address, or wants no mails, is not told");
     server.assert_clean().await;
 }
 

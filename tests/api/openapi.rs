@@ -232,6 +232,14 @@ async fn every_operation_has_an_example_that_works() {
     assert_eq!(batch["results"][0]["status"], 201, "{batch}");
     doc.call(&server, "GET", "/v1/reservations", "/v1/reservations?owner=cart-4711&sku=TEA-1").await;
 
+    let customer = doc.call(&server, "POST", "/v1/customers", "/v1/customers").await;
+    let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
+    doc.call(&server, "GET", "/v1/customers", "/v1/customers?email=ADA@example.com&reference=C-17&q=ada").await;
+    doc.call(&server, "GET", "/v1/customers/{id}", &path).await;
+    doc.call(&server, "PATCH", "/v1/customers/{id}", &path).await;
+    doc.call(&server, "GET", "/v1/customers/{id}/export", &format!("{path}/export")).await;
+    doc.call(&server, "POST", "/v1/customers/{id}/erase", &format!("{path}/erase")).await;
+
     let guest = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
     let cart = doc.call(&server, "POST", "/v1/carts", "/v1/carts").await;
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());

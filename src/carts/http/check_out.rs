@@ -19,6 +19,8 @@ use crate::warehouses::Address;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"customer": {"name": "Ada Shopper", "email": "ada@example.com"}, "reference": "WEB-1002"}))]
 pub(super) struct CheckOut {
+    /// Who buys, if known by an id, as for `POST /v1/orders`
+    customer_id: Option<Uuid>,
     customer: Option<Customer>,
     shipping_address: Option<Address>,
     /// That of the cart when left out
@@ -32,11 +34,12 @@ pub(super) struct CheckOut {
 
 impl CheckOut {
     fn order(&self) -> NewOrder {
-        let CheckOut { customer, shipping_address, shipping_price, reference, note } = self.clone();
+        let CheckOut { customer_id, customer, shipping_address, shipping_price, reference, note } = self.clone();
         NewOrder {
             reservation_id: None,
             lines: None,
             channel: None,
+            customer_id,
             customer,
             shipping_address,
             shipping_price,
@@ -69,7 +72,9 @@ pub(super) async fn check_out_cart(
         Box::pin(async move {
             let cart = carts.lock_in_tx(tx, *id, limits).await?;
             command.was(&cart);
-            let order = carts.check_out_in_tx(tx, cart, command.body.0.order(), limits).await?;
+            let new = command.body.0.order();
+            new.keep_customers_within(limits)?;
+            let order = carts.check_out_in_tx(tx, cart, new, limits).await?;
             Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
         })
     });

@@ -84,6 +84,24 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Subs
     .await
 }
 
+/// All under one address, the oldest first.
+pub async fn by_email(conn: &mut PgConnection, email: &str) -> sqlx::Result<Vec<Subscription>> {
+    sqlx::query_as!(
+        Subscription,
+        r#"SELECT id, sku, email AS "email?", channel, quantity, status, created_at AS "created_at: Timestamp",
+                  ended_at AS "ended_at: Timestamp", seq
+           FROM notices.subscriptions WHERE lower(email) = lower($1) ORDER BY seq"#,
+        email
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub async fn delete_by_email(conn: &mut PgConnection, email: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM notices.subscriptions WHERE lower(email) = lower($1)", email).execute(conn).await?;
+    Ok(())
+}
+
 pub async fn lock(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Subscription>> {
     sqlx::query_as!(
         Subscription,

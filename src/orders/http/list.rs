@@ -3,6 +3,7 @@
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::orders::Orders;
@@ -23,6 +24,7 @@ pub(super) struct ListOrders {
     channel: Option<String>,
     #[param(max_length = 200, example = "WEB-1001")]
     reference: Option<String>,
+    customer_id: Option<Uuid>,
     /// With a line of this product
     #[param(max_length = 64, example = "TEA-1")]
     sku: Option<String>,
@@ -46,8 +48,8 @@ pub(super) async fn list_orders(
     Query(query): Query<ListOrders>,
 ) -> Result<Reply, Problem> {
     let page = PageRequest::new(query.limit, query.cursor.as_deref())?;
-    let ListOrders { status, fulfilment_status, channel, reference, sku, .. } = query;
+    let ListOrders { status, fulfilment_status, channel, reference, customer_id, sku, .. } = query;
     let channels = limits.channels.among(channel)?;
-    let filter = Filter { status, fulfilment_status, channels, reference, sku };
+    let filter = Filter { status, fulfilment_status, channels, reference, customer_id, sku };
     Ok(Reply::ok(&orders.list(&filter, page).await?))
 }

@@ -1,7 +1,9 @@
 //! Schema `orders`.
 
 pub mod check;
+pub mod goods;
 pub mod payment;
+pub mod personal;
 
 use std::collections::HashMap;
 
@@ -9,12 +11,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{
-    Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus, Return, ReturnLine, Shipment, ShipmentLine,
-};
+use super::model::{Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus};
 use super::pricing::Terms;
 use super::{Draft, DraftLine};
-use crate::inventory::{Demand, Disposition};
+use crate::inventory::Demand;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::{from_json, to_json};
 use crate::platform::db::text::{from_text, to_text};
@@ -32,6 +32,7 @@ struct OrderRow {
     fulfilment_status: String,
     channel: Option<String>,
     reference: Option<String>,
+    customer_id: Option<Uuid>,
     customer: Value,
     shipping_address: Option<Value>,
     shipping_price: Option<Value>,
@@ -57,6 +58,7 @@ impl TryFrom<OrderRow> for OrderHead {
             fulfilment_status: from_text(&row.fulfilment_status)?,
             channel: row.channel,
             reference: row.reference,
+            customer_id: row.customer_id,
             customer: from_json(row.customer)?,
             shipping_address: row.shipping_address.map(from_json).transpose()?,
             shipping_price: row.shipping_price.map(from_json).transpose()?,
@@ -72,9 +74,14 @@ impl TryFrom<OrderRow> for OrderHead {
     }
 }
 
-pub(super) async fn buyers(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Customer>> {
-    let rows = sqlx::query!("SELECT id, customer FROM orders.orders WHERE id = ANY ($1)", ids).fetch_all(conn).await?;
-    rows.into_iter().map(|row| Ok((row.id, from_json(row.customer)?))).collect()
+/// With the ids of the customers, of those who have one.
+pub(super) async fn buyers(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, (Option<Uuid>, Customer)>> {
+    let rows = sqlx::query!("SELECT id, customer_id, customer FROM orders.orders WHERE id = ANY ($1)", ids);
+    let rows = rows.fetch_all(conn).await?;
+    rows.into_iter().map(|row| Ok((row.id, (row.customer_id, from_json(row.customer)?)))).collect()
 }
 
 /// Writes the rows of new orders; returns them, in order.
@@ -88,8 +95,9 @@ pub(super) async fn insert(
     }
     let ids: Vec<Uuid> = drafts.iter().map(|draft| draft.order.order_id).collect();
     let text = |of: fn(&Draft) -> Option<String>| drafts.iter().map(of).collect::<Vec<Option<String>>>();
-    let customers = drafts.iter().map(|draft| to_json(&draft.new.customer.clone().unwrap_or_default()));
-    let addresses = drafts.iter().map(|draft| draft.new.shipping_address.as_ref().map(to_json).transpose());
+    let customers = drafts.iter().map(|draft| to_json(&draft.buyer.customer));
+    let named: Vec<Option<Uuid>> = drafts.iter().map(|draft| draft.new.customer_id).collect();
+    let addresses = drafts.iter().map(|draft| draft.buyer.shipping_address.as_ref().map(to_json).transpose());
     let shipping = drafts.iter().map(|draft| draft.new.shipping_price.as_ref().map(to_json).transpose());
     let include_tax: Vec<bool> = drafts.iter().map(|draft| draft.new.prices_include_tax).collect();
     let reservations: Vec<Option<Uuid>> = drafts.iter().map(|draft| draft.new.reservation_id).collect();
@@ -97,16 +105,16 @@ pub(super) async fn insert(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"INSERT INTO orders.orders (id, status, channel, reference, customer, shipping_address, note, reservation_id,
-                                      placed_at, shipping_price, prices_include_tax, created_at, updated_at)
+                                      placed_at, shipping_price, prices_include_tax, customer_id, created_at, updated_at)
            SELECT id, 'placed', channel, reference, customer, shipping_address, note, reservation_id, placed_at,
-                  shipping_price, prices_include_tax, $11, $11
+                  shipping_price, prices_include_tax, customer_id, $12, $12
            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::uuid[],
-                       $8::timestamptz[], $9::jsonb[], $10::bool[])
+                       $8::timestamptz[], $9::jsonb[], $10::bool[], $11::uuid[])
                 WITH ORDINALITY
                 AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at,
-                      shipping_price, prices_include_tax, n) ORDER BY n
-           RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer,
-                     shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for,
+                      shipping_price, prices_include_tax, customer_id, n) ORDER BY n
+           RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer_id,
+                     customer, shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for,
                      placed_at AS "placed_at: Timestamp", created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
         &ids,
         &text(|draft| draft.channel.clone()) as &[Option<String>],
@@ -118,6 +126,7 @@ pub(super) async fn insert(
         &placed as &[Timestamp],
         &shipping.collect::<sqlx::Result<Vec<Option<Value>>>>()? as &[Option<Value>],
         &include_tax,
+        &named as &[Option<Uuid>],
         now as Timestamp
     )
     .fetch_all(conn)
@@ -187,7 +196,7 @@ pub(super) async fn id_of_number(conn: &mut PgConnection, number: i64) -> sqlx::
 pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<OrderHead>> {
     let row = sqlx::query_as!(
         OrderRow,
-        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
                   shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders WHERE id = $1"#,
@@ -210,20 +219,21 @@ pub(super) async fn list(
     }
     let rows = sqlx::query_as!(
         OrderRow,
-        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
                   shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
              AND ($3::text[] IS NULL OR channel = ANY ($3)) AND ($4::text IS NULL OR reference = $4)
-             AND ($5::uuid IS NULL OR id < $5)
+             AND ($5::uuid IS NULL OR id < $5) AND ($7::uuid IS NULL OR customer_id = $7)
            ORDER BY id DESC LIMIT $6"#,
         filter.status.map(to_text),
         filter.fulfilment_status.map(to_text),
         filter.channels.as_deref(),
         filter.reference,
         before,
-        limit
+        limit,
+        filter.customer_id
     )
     .fetch_all(conn)
     .await?;
@@ -240,14 +250,14 @@ async fn list_with_product(
 ) -> sqlx::Result<Vec<OrderHead>> {
     let rows = sqlx::query_as!(
         OrderRow,
-        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer, shipping_address,
+        r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
                   shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
              AND ($3::text[] IS NULL OR channel = ANY ($3)) AND ($4::text IS NULL OR reference = $4)
              AND id IN (SELECT order_id FROM orders.lines WHERE sku = $5)
-             AND ($6::uuid IS NULL OR id < $6)
+             AND ($6::uuid IS NULL OR id < $6) AND ($8::uuid IS NULL OR customer_id = $8)
            ORDER BY id DESC LIMIT $7"#,
         filter.status.map(to_text),
         filter.fulfilment_status.map(to_text),
@@ -255,7 +265,8 @@ async fn list_with_product(
         filter.reference,
         sku,
         before,
-        limit
+        limit,
+        filter.customer_id
     )
     .fetch_all(conn)
     .await?;
@@ -285,183 +296,6 @@ pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::
         cancelled: row.cancelled,
     });
     Ok(lines.collect())
-}
-
-/// In the order in which they were made.
-pub(super) async fn shipments_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Shipment>> {
-    let rows = sqlx::query!(
-        r#"SELECT s.id, s.order_id, s.warehouse, s.status, s.carrier, s.tracking_number,
-                  s.shipped_at AS "shipped_at: Timestamp", s.delivered_at AS "delivered_at: Timestamp",
-                  sl.order_line_id, sl.quantity, l.sku
-           FROM orders.shipments s
-           JOIN orders.shipment_lines sl ON sl.shipment_id = s.id JOIN orders.lines l ON l.id = sl.order_line_id
-           WHERE s.order_id = ANY ($1) ORDER BY s.id, l.line"#,
-        orders
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut shipments: Vec<Shipment> = Vec::new();
-    for row in rows {
-        if shipments.last().is_none_or(|shipment| shipment.id != row.id) {
-            shipments.push(Shipment {
-                id: row.id,
-                order_id: row.order_id,
-                warehouse: row.warehouse,
-                status: from_text(&row.status)?,
-                carrier: row.carrier,
-                tracking_number: row.tracking_number,
-                lines: Vec::new(),
-                shipped_at: row.shipped_at,
-                delivered_at: row.delivered_at,
-            });
-        }
-        let (order_line_id, sku, quantity) = (row.order_line_id, row.sku, row.quantity);
-        shipments.last_mut().expect("pushed above").lines.push(ShipmentLine { order_line_id, sku, quantity });
-    }
-    Ok(shipments)
-}
-
-/// In the order in which they were made.
-pub(super) async fn returns_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Return>> {
-    let rows = sqlx::query!(
-        r#"SELECT r.id, r.order_id, r.reason, r.received_at AS "received_at: Timestamp", rl.order_line_id, rl.quantity,
-                  rl.disposition, rl.warehouse, l.sku
-           FROM orders.returns r
-           JOIN orders.return_lines rl ON rl.return_id = r.id JOIN orders.lines l ON l.id = rl.order_line_id
-           WHERE r.order_id = ANY ($1) ORDER BY r.id, rl.line"#,
-        orders
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut returns: Vec<Return> = Vec::new();
-    for row in rows {
-        if returns.last().is_none_or(|r| r.id != row.id) {
-            let (id, order_id, reason, received_at) = (row.id, row.order_id, row.reason, row.received_at);
-            returns.push(Return { id, order_id, reason, received_at, lines: Vec::new() });
-        }
-        returns.last_mut().expect("pushed above").lines.push(ReturnLine {
-            order_line_id: row.order_line_id,
-            sku: row.sku,
-            quantity: row.quantity,
-            disposition: from_text::<Disposition>(&row.disposition)?,
-            warehouse: row.warehouse,
-        });
-    }
-    Ok(returns)
-}
-
-pub(super) async fn insert_shipment(conn: &mut PgConnection, shipment: &Shipment, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query!(
-        "INSERT INTO orders.shipments (id, order_id, warehouse, status, carrier, tracking_number, created_at, shipped_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        shipment.id,
-        shipment.order_id,
-        shipment.warehouse,
-        to_text(shipment.status),
-        shipment.carrier,
-        shipment.tracking_number,
-        now as Timestamp,
-        shipment.shipped_at as Option<Timestamp>
-    )
-    .execute(&mut *conn)
-    .await?;
-    let lines: Vec<Uuid> = shipment.lines.iter().map(|line| line.order_line_id).collect();
-    let quantities: Vec<i64> = shipment.lines.iter().map(|line| line.quantity).collect();
-    sqlx::query!(
-        "INSERT INTO orders.shipment_lines (shipment_id, order_line_id, quantity)
-         SELECT $1, line, quantity FROM unnest($2::uuid[], $3::bigint[]) AS s (line, quantity)",
-        shipment.id,
-        &lines,
-        &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn add_shipped(conn: &mut PgConnection, shipped: &[(Uuid, i64)]) -> sqlx::Result<()> {
-    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = shipped.iter().copied().unzip();
-    sqlx::query!(
-        "UPDATE orders.lines l SET shipped = l.shipped + s.quantity
-         FROM unnest($1::uuid[], $2::bigint[]) AS s (line, quantity) WHERE l.id = s.line",
-        &lines,
-        &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn add_cancelled(conn: &mut PgConnection, cancelled: &[(Uuid, i64)]) -> sqlx::Result<()> {
-    let (lines, quantities): (Vec<Uuid>, Vec<i64>) = cancelled.iter().copied().unzip();
-    sqlx::query!(
-        "UPDATE orders.lines l SET cancelled = l.cancelled + c.quantity
-         FROM unnest($1::uuid[], $2::bigint[]) AS c (line, quantity) WHERE l.id = c.line",
-        &lines,
-        &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn set_delivered(conn: &mut PgConnection, shipment: Uuid, at: Timestamp) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE orders.shipments SET status = 'delivered', delivered_at = $2 WHERE id = $1",
-        shipment,
-        at as Timestamp
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn insert_return(conn: &mut PgConnection, r#return: &Return, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query!(
-        "INSERT INTO orders.returns (id, order_id, reason, received_at, created_at) VALUES ($1, $2, $3, $4, $5)",
-        r#return.id,
-        r#return.order_id,
-        r#return.reason,
-        r#return.received_at as Timestamp,
-        now as Timestamp
-    )
-    .execute(&mut *conn)
-    .await?;
-    let lines: Vec<Uuid> = r#return.lines.iter().map(|line| line.order_line_id).collect();
-    let quantities: Vec<i64> = r#return.lines.iter().map(|line| line.quantity).collect();
-    let dispositions: Vec<&str> = r#return.lines.iter().map(|line| line.disposition.as_str()).collect();
-    let warehouses: Vec<&str> = r#return.lines.iter().map(|line| line.warehouse.as_str()).collect();
-    sqlx::query!(
-        "INSERT INTO orders.return_lines (return_id, order_line_id, quantity, disposition, warehouse, line)
-         SELECT $1, line, quantity, disposition, warehouse, n
-         FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY
-              AS r (line, quantity, disposition, warehouse, n)",
-        r#return.id,
-        &lines,
-        &quantities,
-        &dispositions as &[&str],
-        &warehouses as &[&str]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Several lines of a return may name one order line.
-pub(super) async fn add_returned(conn: &mut PgConnection, lines: &[ReturnLine]) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = lines.iter().map(|line| line.order_line_id).collect();
-    let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
-    sqlx::query!(
-        "UPDATE orders.lines l SET returned = l.returned + r.quantity
-         FROM (SELECT line, sum(quantity)::bigint AS quantity FROM unnest($1::uuid[], $2::bigint[]) AS r (line, quantity)
-               GROUP BY line) r
-         WHERE l.id = r.line",
-        &ids,
-        &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn set_status(

@@ -153,7 +153,16 @@ impl<T: Input> Command<T> {
     /// Says what is changed, as it is now: refuses when the caller's `If-Match` names another version, and lets the
     /// audit trail tell how it was. Call it under the row lock.
     pub fn on<R: serde::Serialize>(&self, current: &R) -> Result<(), Problem> {
-        self.was(current);
+        self.on_told_as(current, current)
+    }
+
+    /// As `on`, for what is personal: the audit trail tells no more than `told` of how it was.
+    pub fn on_told_as<R, K>(&self, current: &R, told: &K) -> Result<(), Problem>
+    where
+        R: serde::Serialize,
+        K: serde::Serialize,
+    {
+        self.was(told);
         let Some(wanted) = &self.if_match else { return Ok(()) };
         let current = etag(current);
         if wanted.contain(&current) {
