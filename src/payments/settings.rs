@@ -28,7 +28,7 @@ impl Default for Settings {
             secret_key: String::new(),
             webhook_secret: String::new(),
             api_base,
-            timeout_seconds: 20,
+            timeout_seconds: 10,
             retry_seconds: 2,
         }
     }
