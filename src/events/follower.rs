@@ -5,6 +5,9 @@ use sqlx::PgConnection;
 use super::{Events, PublishedEvent, repo};
 use crate::platform::clock::Timestamp;
 
+/// Positions that are looked through at once for events of some types.
+const SCANNED_AT_ONCE: i64 = 50_000;
+
 /// A stretch of the feed that a follower takes. It is taken when the caller's transaction commits, with all that the
 /// follower did of it.
 pub struct Taken {
@@ -15,19 +18,23 @@ pub struct Taken {
 }
 
 impl Events {
-    /// The next events for a follower, a fixed number of statements. None where another server is working for it. A
-    /// follower that is new begins now.
+    /// The next events for a follower, of these types alone where any are named; a fixed number of statements. None where
+    /// another server is working for it. A follower that is new begins now.
     pub async fn take_in_tx(
         &self,
         conn: &mut PgConnection,
         follower: &str,
+        types: Option<&[&str]>,
         horizon: i64,
         limit: i64,
     ) -> sqlx::Result<Option<Taken>> {
         let Some(from) = repo::lock_follower(conn, follower, horizon).await? else { return Ok(None) };
-        let events = repo::read(conn, from, horizon, limit).await?;
-        let more = i64::try_from(events.len()).is_ok_and(|n| n == limit);
-        let position = events.last().filter(|_| more).map_or(horizon.max(from), |last| last.position);
+        // Of some types there may be none for long.
+        let up_to = if types.is_some() { horizon.min(from.saturating_add(SCANNED_AT_ONCE)) } else { horizon };
+        let events = repo::read(conn, from, up_to, types, limit).await?;
+        let is_full = i64::try_from(events.len()).is_ok_and(|n| n == limit);
+        let more = is_full || up_to < horizon;
+        let position = events.last().filter(|_| is_full).map_or(up_to.max(from), |last| last.position);
         if position != from {
             repo::move_follower(conn, follower, position).await?;
         }

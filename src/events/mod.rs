@@ -193,7 +193,7 @@ impl Events {
             }
             let left = i64::try_from(limit - stretch.events.len()).unwrap_or(WINDOW);
             let window = if filter.is_open() { left.min(WINDOW) } else { WINDOW };
-            let read = repo::read(&mut *self.db.conn().await?, stretch.position, horizon, window).await?;
+            let read = repo::read(&mut *self.db.conn().await?, stretch.position, horizon, None, window).await?;
             let is_last = i64::try_from(read.len()).is_ok_and(|n| n < window);
             let mut is_full = false;
             for event in read {

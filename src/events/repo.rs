@@ -64,14 +64,16 @@ pub(super) async fn read(
     conn: &mut PgConnection,
     after: i64,
     up_to: i64,
+    types: Option<&[&str]>,
     limit: i64,
 ) -> sqlx::Result<Vec<PublishedEvent>> {
     let rows = sqlx::query!(
         r#"SELECT id, event_id, type, subject, time AS "time: Timestamp", data FROM events.outbox
-           WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3"#,
+           WHERE id > $1 AND id <= $2 AND ($4::text[] IS NULL OR type = ANY ($4)) ORDER BY id LIMIT $3"#,
         after,
         up_to,
-        limit
+        limit,
+        types as Option<&[&str]>
     )
     .fetch_all(conn)
     .await?;

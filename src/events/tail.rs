@@ -139,7 +139,7 @@ impl Events {
             return Ok(false);
         }
         let mut conn = self.db.conn().await?;
-        let events = repo::read(&mut conn, from, horizon, WINDOW).await?;
+        let events = repo::read(&mut conn, from, horizon, None, WINDOW).await?;
         let more = i64::try_from(events.len()).is_ok_and(|n| n == WINDOW);
         let to = events.last().filter(|_| more).map_or(horizon, |last| last.position);
         state.position = Some(to);

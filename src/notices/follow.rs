@@ -34,7 +34,7 @@ impl Notices {
             return Ok(false);
         }
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, None, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };

@@ -16,6 +16,9 @@ use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
 /// The name under which the feed knows who follows it.
 const FOLLOWER: &str = "payments";
 
+/// What it waits for.
+const CANCELLED: &str = "order.cancelled";
+
 /// Events read at once.
 const STRETCH: i64 = 500;
 
@@ -38,7 +41,7 @@ impl Payments {
             return Ok(false);
         }
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, Some(&[CANCELLED]), horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
@@ -86,7 +89,7 @@ impl Payments {
 
 /// The order, if all of it was cancelled.
 fn cancelled(event: &PublishedEvent) -> Option<Uuid> {
-    let is_whole = event.r#type == "order.cancelled" && event.data["status"] == "cancelled";
+    let is_whole = event.r#type == CANCELLED && event.data["status"] == "cancelled";
     event.data["id"].as_str().filter(|_| is_whole)?.parse().ok()
 }
 

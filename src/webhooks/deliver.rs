@@ -57,7 +57,7 @@ impl Webhooks {
             tx.rollback().await?;
             return Ok(false);
         }
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, None, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };

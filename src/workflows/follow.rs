@@ -15,6 +15,19 @@ use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
 /// The name under which the feed knows who follows it.
 const FOLLOWER: &str = "workflows";
 
+/// What may bring an order further.
+const NEWS: &[&str] = &[
+    "order.placed",
+    "order.cancelled",
+    "shipment.shipped",
+    "payment.authorised",
+    "payment.captured",
+    "payment.expired",
+    "payment.failed",
+    "payment.refunded",
+    "payment.voided",
+];
+
 /// Events read at once, and processes woken at once.
 const STRETCH: i64 = 500;
 
@@ -36,7 +49,7 @@ impl Workflows {
             return Ok(false);
         }
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, Some(NEWS), horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
@@ -93,14 +106,10 @@ impl Workflows {
     }
 }
 
-/// The order that something happened to which may bring it further.
+/// The order that something happened to.
 fn order_of(event: &PublishedEvent) -> Option<Uuid> {
-    let member = match event.r#type.as_str() {
-        "order.placed" | "order.cancelled" => "id",
-        "shipment.shipped" => "order_id",
-        other if other.starts_with("payment.") => "order_id",
-        _ => return None,
-    };
+    let member =
+        if event.subject.starts_with("orders/") && event.data["order_id"].is_null() { "id" } else { "order_id" };
     event.data[member].as_str()?.parse().ok()
 }
 
