@@ -404,13 +404,22 @@ impl Order {
     }
 }
 
-fn totals_of(head: &OrderHead, lines: &[LineRecord]) -> Option<Totals> {
+/// What an order comes to, of its own row and those of its lines.
+pub(super) fn totals_of(head: &OrderHead, lines: &[LineRecord]) -> Option<Totals> {
     let priced = lines.iter().map(|line| Priced {
         terms: &line.terms,
         quantity: line.quantity,
         left: line.quantity - line.cancelled,
     });
     totals(&priced.collect::<Vec<_>>(), head.shipping_price.as_ref(), head.prices_include_tax)
+}
+
+pub(super) fn by_order(lines: Vec<LineRecord>) -> HashMap<Uuid, Vec<LineRecord>> {
+    let mut by: HashMap<Uuid, Vec<LineRecord>> = HashMap::new();
+    for record in lines {
+        by.entry(record.order_id).or_default().push(record);
+    }
+    by
 }
 
 /// Puts together what was read apart. All come in the order in which they are to be shown.
@@ -421,10 +430,7 @@ pub(super) fn assemble(
     shipments: Vec<Shipment>,
     returns: Vec<Return>,
 ) -> Vec<Order> {
-    let mut lines_by: HashMap<Uuid, Vec<LineRecord>> = HashMap::new();
-    for record in lines {
-        lines_by.entry(record.order_id).or_default().push(record);
-    }
+    let mut lines_by = by_order(lines);
     let mut shipments_by: HashMap<Uuid, Vec<Shipment>> = HashMap::new();
     for shipment in shipments {
         shipments_by.entry(shipment.order_id).or_default().push(shipment);

@@ -12,7 +12,7 @@ FROM o CROSS JOIN generate_series(1, 3) line;
 
 INSERT INTO orders.orders (id, status, payment_status, fulfilment_status, reference, customer, shipping_address,
                            placed_at, created_at, updated_at)
-SELECT id, 'completed', 'paid', 'fulfilled', 'web-' || n, jsonb_build_object('id', md5(n::text), 'name', 'Customer ' || n),
+SELECT id, 'completed', 'unpaid', 'fulfilled', 'web-' || n, jsonb_build_object('reference', md5(n::text), 'name', 'Customer ' || n),
        jsonb_build_object('line1', n || ' High Street', 'city', 'Leeds', 'country', 'GB'), at, at, at FROM o;
 INSERT INTO orders.lines (id, order_id, line, sku, quantity, price_amount, price_currency, shipped)
 SELECT line_id, id, line, sku, quantity, 100 + n % 900, 'GBP', quantity FROM l;

@@ -194,17 +194,19 @@ pub(super) async fn id_of_number(conn: &mut PgConnection, number: i64) -> sqlx::
 }
 
 pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<OrderHead>> {
-    let row = sqlx::query_as!(
+    Ok(find_all(conn, &[id]).await?.pop())
+}
+
+pub(super) async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<OrderHead>> {
+    let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
                   shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
-           FROM orders.orders WHERE id = $1"#,
-        id
-    )
-    .fetch_optional(conn)
-    .await?;
-    row.map(OrderHead::try_from).transpose()
+           FROM orders.orders WHERE id = ANY ($1) ORDER BY id"#,
+        ids
+    );
+    rows.fetch_all(conn).await?.into_iter().map(OrderHead::try_from).collect()
 }
 
 /// The newest first.
