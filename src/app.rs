@@ -33,13 +33,14 @@ use crate::platform::schema::Schemas;
 use crate::platform::server::{Certificates, Server};
 use crate::platform::{Platform, audit, command, edge};
 use crate::reservations::Reservations;
+use crate::returns::Returns;
 use crate::transfers::Transfers;
 use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::workflows::Workflows;
 use crate::{
     access, asyncapi, brokers, carriers, carts, customers, events, feeds, imports, inventory, notices, openapi, ops,
-    orders, payments, reservations, transfers, warehouses, webhooks, workflows,
+    orders, payments, reservations, returns, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -72,6 +73,7 @@ pub struct App {
     pub payments: Payments,
     pub workflows: Workflows,
     pub imports: Imports,
+    pub returns: Returns,
     pub jobs: Jobs,
 }
 
@@ -101,6 +103,7 @@ impl App {
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
         let imports = Imports::new(orders.clone(), payments.clone());
+        let returns = Returns::new(db.clone(), orders.clone());
         let jobs = Jobs::new(db.clone());
         Self {
             db,
@@ -121,6 +124,7 @@ impl App {
             payments,
             workflows,
             imports,
+            returns,
             jobs,
         }
     }
@@ -145,6 +149,7 @@ impl App {
             .merge(payments::router(self.payments.clone()))
             .merge(workflows::router(self.workflows.clone()))
             .merge(imports::router(self.imports.clone()))
+            .merge(returns::router(self.returns.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))
     }
 

@@ -4,7 +4,7 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops, webhooks, notices, brokers, carriers, workflows, imports → payments
+//! cli → app → ops, webhooks, notices, brokers, carriers, returns, workflows, imports → payments
 //!              ↓
 //!            carts → orders → reservations → inventory → warehouses → platform
 //!                transfers, feeds ↗
@@ -16,7 +16,8 @@
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
 //! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
-//!   [`workflows`] brings orders from step to step; [`imports`] takes over those that were placed elsewhere.
+//!   [`workflows`] brings orders from step to step; [`imports`] takes over those that were placed elsewhere;
+//!   [`returns`] are asked for before they come.
 //! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
@@ -53,6 +54,7 @@ pub mod orders;
 pub mod payments;
 pub mod platform;
 pub mod reservations;
+pub mod returns;
 pub mod telemetry;
 pub mod transfers;
 pub mod warehouses;

@@ -41,6 +41,7 @@ const TAGS: &[(&str, &str)] = &[
     ("events", "What happened"),
     ("notices", "Mails to who waits for a product"),
     ("payments", "Money for orders"),
+    ("returns", "Goods that come back"),
     ("workflows", "The steps that orders go through"),
     ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),

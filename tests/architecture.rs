@@ -31,6 +31,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("notices", &["orders", "customers", "inventory", "events", "platform"]),
     ("carriers", &["orders", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
+    ("returns", &["orders", "inventory types", "events", "access types", "platform"]),
     ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
     ("workflows", &["payments", "orders", "warehouses types", "events", "access types", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
@@ -68,6 +69,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "payments",
             "workflows",
             "imports",
+            "returns",
             "ops",
             "asyncapi",
             "config",
@@ -109,6 +111,7 @@ const ROOMS: &[&str] = &[
     "payments",
     "workflows",
     "imports",
+    "returns",
     "ops",
 ];
 
@@ -128,9 +131,10 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told
     ("carriers", &["orders", "events"]),                          // what is delivered is so for the order too
+    ("returns", &["orders", "events"]), // goods that come in are noted where they were asked for
     ("imports", &["orders", "payments"]), // an order that was sold elsewhere comes with its money, once
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
-    ("payments", &["orders", "events"]),  // an order knows at once how far it is paid; a follower moves on
+    ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
     ("cli", &["events"]), // a restore, after which the feed goes on
 ];
@@ -161,6 +165,7 @@ const SCHEMAS: &[&str] = &[
     "payments",
     "workflows",
     "imports",
+    "returns",
 ];
 
 /// Crates that belong in some places only, and why.

@@ -46,6 +46,7 @@ pub(super) fn schema(r#type: &str) -> Value {
             Some("cart") => named("Cart"),
             Some("channel") => named("Channel"),
             Some("order") => named("Order"),
+            Some("return") => named("ReturnRequest"),
             Some("payment") => named("Payment"),
             Some("workflow") => named("WorkflowRun"),
             Some("product") => named("Product"),

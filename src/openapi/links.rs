@@ -48,6 +48,7 @@ const RESOURCES: &[Resource] = &[
     resource("PaymentDetail", &["/v1/payments/{id}"], &[("id", "$response.body#/id")]),
     resource("Workflow", &["/v1/workflows/{code}"], &[("code", "$response.body#/code")]),
     resource("WorkflowRun", &["/v1/orders/{id}"], &[("id", "$response.body#/order_id")]),
+    resource("ReturnRequest", &["/v1/return-requests/{id}"], &[("id", "$response.body#/id")]),
     resource("Return", &["/v1/orders/{id}"], &[("id", "$request.path.id")]),
     resource("Transfer", &["/v1/transfers/{id}"], &[("id", "$response.body#/id")]),
     resource("FeedSource", &["/v1/feeds/{source}"], &[("source", "$response.body#/code")]),

@@ -139,7 +139,7 @@ impl Orders {
     }
 
     /// Takes goods back.
-    pub(super) async fn take_back_in_tx(
+    pub async fn take_back_in_tx(
         &self,
         conn: &mut PgConnection,
         order: &Order,

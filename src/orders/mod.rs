@@ -37,6 +37,7 @@ use crate::reservations::{self, Reservation, Reservations, Status};
 use crate::warehouses::{Address, Location};
 
 pub use error::Error;
+pub use fulfil::{NewReturn, NewReturnLine};
 pub use http::router;
 pub use model::{Customer, NewOrder, NewOrderLine, Order, OrderStatus, Shipment};
 pub use payment::{Paid, Payable};

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_past;
-use super::pricing::{Priced, ShippingPrice, Terms, Totals, totals};
+use super::pricing::{Priced, ShippingPrice, Terms, Totals, refund, totals};
 use crate::access::Limits;
 use crate::customers::KnownCustomer;
 use crate::inventory::{Claim, Demand, Disposition, Sku};
@@ -373,6 +373,20 @@ impl Order {
         let allocated = self.lines.iter().flat_map(|line| &line.allocations).map(|part| part.warehouse.as_str());
         let shipped = self.shipments.iter().map(|shipment| shipment.warehouse.as_str());
         limits.reach(self.head.channel.as_deref(), allocated.chain(shipped))
+    }
+
+    /// What was paid for the units that have come back since it was so before; nothing where some have no price.
+    pub fn paid_for_since(&self, before: &Order) -> Option<Money> {
+        let changed = self.lines.iter().zip(&before.lines).filter(|(now, then)| now.returned > then.returned);
+        let paid = changed.map(|(now, then)| {
+            let discount = now.discount.as_ref().map_or(0, |discount| discount.amount);
+            let terms = Terms { unit_price: now.unit_price.clone(), discount, tax_rate: now.tax_rate };
+            refund(&terms, now.quantity, then.returned, now.returned, self.head.prices_include_tax)
+        });
+        let paid: Vec<Money> = paid.collect::<Option<_>>()?;
+        let currency = &paid.first()?.currency;
+        let is_one = paid.iter().all(|part| part.currency == *currency);
+        Money::sum(paid.iter().map(|part| i128::from(part.amount)).sum(), currency).filter(|_| is_one)
     }
 
     /// Units neither shipped nor cancelled.

@@ -135,6 +135,18 @@ pub fn totals(lines: &[Priced<'_>], shipping: Option<&ShippingPrice>, includes_t
     })
 }
 
+/// What was paid for the units of a line that came back, when `before` of its `quantity` had come back and now `after` have:
+/// less their part of the discount, with tax. Units are counted from the first that came, so the sum over any receipts
+/// is what all of them cost together, to the last minor unit, whatever is cancelled meanwhile. Nothing without a price.
+pub fn refund(terms: &Terms, quantity: i64, before: i64, after: i64, includes_tax: bool) -> Option<Money> {
+    let paid = |left| {
+        let units = Priced { terms, quantity, left };
+        let (net, tax) = split(units.worth()? - units.discount(), terms.tax_rate, includes_tax);
+        Some(net + tax)
+    };
+    Money::sum(paid(after)? - paid(before)?, &terms.unit_price.as_ref()?.currency)
+}
+
 /// What an amount is without tax, and the tax.
 fn split(amount: i128, rate: i32, includes_tax: bool) -> (i128, i128) {
     let rate = i128::from(rate);
@@ -256,6 +268,24 @@ mod tests {
             for (share, weight) in shares.iter().zip(&weights) {
                 prop_assert!((0..=*weight).contains(share));
             }
+        }
+
+        #[test]
+        fn refunds_add_up_to_what_was_paid(
+            price in 0..100_000i64, off in 0..=100i64, rate in 0..=10_000i32, includes_tax: bool,
+            unsold in 0..5i64, receipts in proptest::collection::vec(1..20i64, 1..10)
+        ) {
+            let kept: i64 = receipts.iter().sum();
+            let quantity = kept + unsold;
+            let terms = terms(price, price * quantity * off / 100, rate);
+            let paid = totals(&[Priced { terms: &terms, quantity, left: kept }], None, includes_tax).expect("priced").total;
+            let (mut back, mut refunded) = (0, 0);
+            for units in receipts {
+                let part = refund(&terms, quantity, back, back + units, includes_tax).expect("priced").amount;
+                (back, refunded) = (back + units, refunded + part);
+                prop_assert!(part >= 0 && refunded <= paid.amount);
+            }
+            prop_assert_eq!(refunded, paid.amount);
         }
 
         #[test]

@@ -15,6 +15,7 @@ struct Shop {
     order: String,
     shipment: String,
     payment: String,
+    return_request: String,
     cart: String,
     customer: String,
     cart_line: String,
@@ -65,6 +66,8 @@ impl Shop {
         let subscription = id(&server.post("/v1/products/TEA-1/subscriptions", subscription).await.expect(201));
         let job = server.idle_job().await.trim_start_matches("/v1/jobs/").to_owned();
         let (shipment, transfer) = (shipment.expect(201), transfer.expect(201));
+        let asking = format!("/v1/orders/{order}/return-requests");
+        let return_request = server.post(&asking, json!({"lines": line})).await.expect(201);
         let count = json!({"sku": "TEA-1", "count": 1, "reported_at": Timestamp::now()});
         let reported = server.post("/v1/feeds/scales/stock", json!({"items": [count]})).await.expect(200);
         assert_eq!(reported["results"][0]["status"], 200, "{reported}");
@@ -75,6 +78,7 @@ impl Shop {
             cart_line: id(&cart["lines"][0]),
             cart: id(&cart),
             payment: id(&payment),
+            return_request: id(&return_request),
             customer: id(&customer),
             transfer: id(&transfer),
             key: id(&key),
@@ -114,6 +118,7 @@ impl Shop {
             "reservations" => &self.reservation,
             "carts" => &self.cart,
             "payments" => &self.payment,
+            "return-requests" => &self.return_request,
             "customers" => &self.customer,
             "transfers" => &self.transfer,
             "keys" => &self.key,

@@ -110,6 +110,7 @@ async fn everything_happens(server: &Server, stripe: &Stripe) {
     eventually("somebody is asked to pay it back", async || server.events_written("order.flagged").await == 1).await;
 
     workflows(server).await;
+    returns(server).await;
     let customer = server.post("/v1/customers", json!({"name": "Ada"})).await.expect(201);
     let path = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
     server.patch(&path, json!({"note": "Rings twice"})).await.expect(200);
@@ -164,6 +165,28 @@ async fn payments(server: &Server, stripe: &Stripe, order: &Value) {
         server.post(&format!("{path}/{what}"), body).await.expect(200);
         if what == "capture" {
             server.post(&format!("{path}/refund"), json!({"amount": 1})).await.expect(200);
+        }
+    }
+}
+
+/// Returns are asked for and rejected or cancelled; one comes in, and is closed.
+async fn returns(server: &Server) {
+    let order = server.order("TEA", 1).await;
+    let order = format!("/v1/orders/{}", order["number"]);
+    server.post(&format!("{order}/shipments"), json!({"warehouse": "MAIN"})).await.expect(201);
+    let goods = json!({"lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
+    for decisions in [&["reject"][..], &["cancel"][..], &["approve", "receive", "close"][..]] {
+        let lines = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
+        let request = server.post(&format!("{order}/return-requests"), lines).await.expect(201);
+        for what in decisions {
+            let body = match *what {
+                "approve" => json!({}),
+                "reject" => json!({"reason": "the packet was opened"}),
+                "receive" => goods.clone(),
+                _ => Value::Null,
+            };
+            let path = format!("/v1/return-requests/{}/{what}", request["id"].as_str().unwrap());
+            server.post(&path, body).await.expect(200);
         }
     }
 }

@@ -49,6 +49,7 @@ impl Walk {
         assert_eq!(row["after"], kept(&answer), "{method} {route}");
         let is_new = (made.is_some() && !route.contains('{'))
             || route == "/v1/channels/{code}/orders"
+            || route == "/v1/orders/{id}/return-requests"
             || route.ends_with("/batch")
             || route == "/v1/feeds/{source}/stock"
             || route == "/v1/products/{sku}/subscriptions"
@@ -101,6 +102,7 @@ async fn every_change_leaves_one_row() {
     payments(&mut walk).await;
     workflows(&mut walk).await;
     imports(&mut walk).await;
+    returns(&mut walk).await;
     carts(&mut walk).await;
     customers(&mut walk).await;
     transfers_feeds_and_keys(&mut walk).await;
@@ -214,6 +216,28 @@ async fn workflows(walk: &mut Walk) {
 async fn imports(walk: &mut Walk) {
     let sold = json!({"reference": "302-4711", "lines": [{"sku": "TEA-1", "quantity": 1}]});
     walk.post("/v1/channels/{code}/orders", "/v1/channels/web/orders", "", sold).await;
+}
+
+async fn returns(walk: &mut Walk) {
+    let order = walk.make("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await;
+    let order = format!("/v1/orders/{}", order["number"]);
+    walk.server.post(&format!("{order}/shipments"), json!({"warehouse": "LONDON"})).await.expect(201);
+    let lines = json!({"lines": [{"sku": "TEA-1", "quantity": 1}]});
+    let goods = json!({"lines": [{"sku": "TEA-1", "quantity": 1, "warehouse": "LONDON", "disposition": "restock"}]});
+    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "close"][..]] {
+        let asking = format!("{order}/return-requests");
+        let request = walk.post("/v1/orders/{id}/return-requests", &asking, "", lines.clone()).await;
+        let path = format!("/v1/return-requests/{}", id(&request));
+        for what in decisions {
+            let body = match *what {
+                "approve" => json!({"restocking_fee": 10}),
+                "reject" => json!({"reason": "the packet was opened"}),
+                "receive" => goods.clone(),
+                _ => Value::Null,
+            };
+            walk.post(&format!("/v1/return-requests/{{id}}/{what}"), &format!("{path}/{what}"), &path, body).await;
+        }
+    }
 }
 
 async fn carts(walk: &mut Walk) {

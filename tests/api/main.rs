@@ -36,6 +36,7 @@ mod products;
 mod races;
 mod races_of_reservations;
 mod reservations;
+mod return_requests;
 mod sourcing;
 mod stock;
 mod tls;

@@ -161,6 +161,23 @@ async fn workflows(doc: &mut Document, server: &Server) {
     doc.call(server, "DELETE", route, path).await;
 }
 
+/// Two returns are asked for and rejected or cancelled; the third comes in, and is closed.
+async fn returns(doc: &mut Document, server: &Server) {
+    let order = server.post("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await.expect(201);
+    let order = format!("/v1/orders/{}", order["number"]);
+    server.post(&format!("{order}/shipments"), json!({"warehouse": "LONDON"})).await.expect(201);
+    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "close"][..]] {
+        let asking = format!("{order}/return-requests");
+        let request = doc.call(server, "POST", "/v1/orders/{id}/return-requests", &asking).await;
+        let path = format!("/v1/return-requests/{}", request["id"].as_str().unwrap());
+        for what in decisions {
+            doc.call(server, "POST", &format!("/v1/return-requests/{{id}}/{what}"), &format!("{path}/{what}")).await;
+        }
+        doc.call(server, "GET", "/v1/return-requests/{id}", &path).await;
+    }
+    doc.call(server, "GET", "/v1/return-requests", "/v1/return-requests?status=closed&channel=web").await;
+}
+
 /// An order is paid by hand, in part, and something of that is paid back; another is not paid in the end. Stripe tells of none.
 async fn payments(doc: &mut Document, server: &Server) {
     let line = json!({"sku": "TEA-1", "quantity": 2, "unit_price": {"amount": 599, "currency": "EUR"}});
@@ -284,6 +301,7 @@ async fn every_operation_has_an_example_that_works() {
 
     payments(doc, &server).await;
     workflows(doc, &server).await;
+    returns(doc, &server).await;
     doc.call(&server, "POST", "/v1/channels/{code}/orders", "/v1/channels/web/orders").await;
 
     let transfer = doc.call(&server, "POST", "/v1/transfers", "/v1/transfers").await;
