@@ -108,6 +108,7 @@ fn private_options(config: &Config) -> Options {
     let mut options = Options::from_env(&config.data_dir);
     options.bin_dir.clone_from(&config.postgres_bin_dir);
     options.install = config.install_postgres;
-    options.max_connections = config.database_connections + 10;
+    // A second server may share it, and commands work beside them.
+    options.max_connections = 2 * config.database_connections + 10;
     options
 }
