@@ -78,12 +78,7 @@ impl Payments {
                 Err(error) => return Err(error),
             }
         }
-        if job.finish_in_tx(&mut tx).await? {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(())
+        Ok(job.commit(tx).await?)
     }
 }
 

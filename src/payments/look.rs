@@ -84,12 +84,7 @@ impl Payments {
         let (order, payment) = locked.map_err(|error| Failure::again(&error))?;
         let learnt = self.learn_in_tx(&mut tx, &order, payment, &report).await;
         learnt.map_err(|error| Failure::again(&error))?;
-        if job.finish_in_tx(&mut tx).await? {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(())
+        Ok(job.commit(tx).await?)
     }
 
     /// Books what the provider's books say beyond ours. The order is locked.

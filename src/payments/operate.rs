@@ -151,12 +151,7 @@ impl Payments {
             let booked = self.book_in_tx(&mut tx, &order, payment, pending, outcome).await;
             booked.map_err(|error| Failure::again(&error))?;
         }
-        if job.finish_in_tx(&mut tx).await? {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(())
+        Ok(job.commit(tx).await?)
     }
 
     /// Books how an operation ended, and asks for what follows from that. The order is locked.

@@ -97,12 +97,7 @@ impl Workflows {
         if let Some(run) = run.filter(|run| !run.is_over()) {
             self.advance_in_tx(&mut tx, order, run.clone(), run).await?;
         }
-        if job.finish_in_tx(&mut tx).await? {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(())
+        Ok(job.commit(tx).await?)
     }
 }
 

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::RngExt;
 use serde::de::DeserializeOwned;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -86,6 +86,11 @@ impl Running {
     /// and the caller must roll back.
     pub async fn finish_in_tx(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
         repo::finish(conn, self.id, self.fence).await
+    }
+
+    /// Ends the job with the effects of a transaction; without any, where it is no longer this attempt's.
+    pub async fn commit(&self, mut tx: Transaction<'_, Postgres>) -> sqlx::Result<()> {
+        if self.finish_in_tx(&mut tx).await? { tx.commit().await } else { tx.rollback().await }
     }
 }
 
