@@ -127,7 +127,9 @@ async fn a_customer_sees_where_the_order_is_and_nothing_else() {
         assert!(!html.contains(hidden), "{hidden} is in {html}");
     }
 
-    for none in ["/track/x", &format!("{}A", &path[..path.len() - 1]), &format!("/track/{}", "%27".repeat(300))] {
+    let another = if path.ends_with('A') { 'E' } else { 'A' };
+    for none in ["/track/x", &format!("{}{another}", &path[..path.len() - 1]), &format!("/track/{}", "%27".repeat(300))]
+    {
         let (answer, html) = page(&server, none).await;
         assert_eq!((answer.status, answer.header("content-type")), (404, Some("text/html; charset=utf-8")));
         assert!(html.contains("does not lead to an order"));
