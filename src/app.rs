@@ -11,6 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{Access, Guard};
+use crate::at_risk::AtRisk;
 use crate::brokers::Brokers;
 use crate::carriers::Carriers;
 use crate::carts::Carts;
@@ -39,8 +40,8 @@ use crate::warehouses::Warehouses;
 use crate::webhooks::Webhooks;
 use crate::workflows::Workflows;
 use crate::{
-    access, asyncapi, brokers, carriers, carts, customers, events, feeds, imports, inventory, notices, openapi, ops,
-    orders, payments, reservations, returns, transfers, warehouses, webhooks, workflows,
+    access, asyncapi, at_risk, brokers, carriers, carts, customers, events, feeds, imports, inventory, notices,
+    openapi, ops, orders, payments, reservations, returns, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -73,6 +74,7 @@ pub struct App {
     pub payments: Payments,
     pub workflows: Workflows,
     pub imports: Imports,
+    pub at_risk: AtRisk,
     pub returns: Returns,
     pub jobs: Jobs,
 }
@@ -102,6 +104,8 @@ impl App {
         let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
+        let (inv, ord) = (inventory.clone(), orders.clone());
+        let at_risk = AtRisk::new(db.clone(), ord, inv, payments.clone(), workflows.clone());
         let imports = Imports::new(orders.clone(), payments.clone());
         let returns = Returns::new(db.clone(), orders.clone());
         let jobs = Jobs::new(db.clone());
@@ -123,6 +127,7 @@ impl App {
             carriers,
             payments,
             workflows,
+            at_risk,
             imports,
             returns,
             jobs,
@@ -148,6 +153,7 @@ impl App {
             .merge(carriers::router(self.carriers.clone()))
             .merge(payments::router(self.payments.clone()))
             .merge(workflows::router(self.workflows.clone()))
+            .merge(at_risk::router(self.at_risk.clone()))
             .merge(imports::router(self.imports.clone()))
             .merge(returns::router(self.returns.clone()))
             .merge(ops::router(Ops::new(self.db.clone(), self.self_check(), self.jobs.clone(), shutdown)))

@@ -4,7 +4,7 @@
 //! Data flows down a one-way stair, and news goes up through the outbox:
 //!
 //! ```text
-//! cli → app → ops, webhooks, notices, brokers, carriers, returns, workflows, imports → payments
+//! cli → app → ops, webhooks, notices, brokers, carriers, returns, at_risk → workflows, imports → payments
 //!              ↓
 //!            carts → orders → reservations → inventory → warehouses → platform
 //!                transfers, feeds ↗
@@ -17,7 +17,7 @@
 //!   of it, and [`notices`] writes mails.
 //! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
 //!   [`workflows`] brings orders from step to step; [`imports`] takes over those that were placed elsewhere;
-//!   [`returns`] are asked for before they come.
+//!   [`returns`] are asked for before they come; [`at_risk`] tells of orders that will miss what was promised.
 //! - [`brokers`] brings what happened to NATS and MQTT.
 //! - [`platform`] knows nothing of the domain.
 //!
@@ -33,6 +33,7 @@
 pub mod access;
 pub mod app;
 pub mod asyncapi;
+pub mod at_risk;
 pub mod brokers;
 pub mod carriers;
 pub mod carts;

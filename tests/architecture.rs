@@ -34,6 +34,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("returns", &["orders", "inventory types", "events", "access types", "platform"]),
     ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
     ("workflows", &["payments", "orders", "warehouses types", "events", "access types", "platform"]),
+    ("at_risk", &["workflows", "payments", "orders", "inventory", "platform"]),
     // What looks at all modules together: the self-check asks each for its part.
     (
         "ops",
@@ -68,6 +69,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "carriers",
             "payments",
             "workflows",
+            "at_risk",
             "imports",
             "returns",
             "ops",
@@ -110,6 +112,7 @@ const ROOMS: &[&str] = &[
     "carriers",
     "payments",
     "workflows",
+    "at_risk",
     "imports",
     "returns",
     "ops",
@@ -134,6 +137,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("returns", &["orders", "events"]), // goods that come in are noted where they were asked for
     ("imports", &["orders", "payments"]), // an order that was sold elsewhere comes with its money, once
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
+    ("at_risk", &["workflows", "payments", "orders", "inventory"]), // what all of them know, read in one moment
     ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
     ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
     ("cli", &["events"]), // a restore, after which the feed goes on

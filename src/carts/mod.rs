@@ -91,7 +91,8 @@ impl Carts {
 
     async fn prices(&self, conn: &mut PgConnection, lines: &[NewCartLine]) -> Result<HashMap<String, Money>> {
         let skus: Vec<String> = lines.iter().map(|line| line.sku.0.clone()).collect();
-        Ok(self.inventory.prices(conn, &skus).await?)
+        let listed = self.inventory.listed(conn, &skus).await?;
+        Ok(listed.into_iter().filter_map(|(sku, listed)| Some((sku, listed.price?))).collect())
     }
 
     async fn add_in_tx(&self, conn: &mut PgConnection, mut cart: Cart, line: &NewCartLine) -> Result<Cart> {
@@ -110,8 +111,8 @@ impl Carts {
     ) -> Result<Cart> {
         cart.check_changeable()?;
         let n = cart.position(line)?;
-        let price = self.inventory.prices(conn, std::slice::from_ref(&cart.lines[n].sku)).await?;
-        let price = price.into_values().next();
+        let listed = self.inventory.listed(conn, std::slice::from_ref(&cart.lines[n].sku)).await?;
+        let price = listed.into_values().next().and_then(|listed| listed.price);
         let is_held_so = cart.lines[n].quantity == to.quantity.0;
         cart.lines[n].change(to, price);
         let changed = if is_held_so { self.touch_in_tx(conn, cart).await } else { self.settle_in_tx(conn, cart).await };

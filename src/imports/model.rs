@@ -63,6 +63,7 @@ impl ImportedOrder {
             shipping_address: self.shipping_address.clone(),
             shipping_price: self.shipping_price.clone(),
             prices_include_tax: self.prices_include_tax,
+            ship_together: false,
             reference: Some(self.reference.clone()),
             note: self.note.clone(),
             placed_at: self.placed_at,

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::model::explain::{Explanation, LevelExplanation};
+use super::model::product::Listed;
 use super::model::state::state;
 use super::model::views::{LevelView, MovementView, StockView};
 use super::repo::ledger::Filter;
@@ -16,7 +17,6 @@ use super::{Error, Inventory, Result, repo};
 use crate::access::Limit;
 use crate::platform::coalesce::{Coalescer, Shape};
 use crate::platform::db::Db;
-use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
 use crate::warehouses::{Directory, Scope, Warehouses};
 
@@ -67,6 +67,15 @@ async fn see(conn: &mut PgConnection, warehouses: &Warehouses, skus: &[String]) 
     let directory = warehouses.directory(conn).await?;
     let (now, products) = repo::levels::read(conn, skus).await?;
     Ok(Seen { directory, today: now.0.date_naive(), products })
+}
+
+/// What else there is to serve an order that waits: units that nobody was promised.
+#[derive(Clone, Debug, Default)]
+pub struct Alternatives {
+    /// By warehouse, the most first
+    pub warehouses: Vec<(String, i64)>,
+    /// By sku, the best first
+    pub substitutes: Vec<(String, i64)>,
 }
 
 impl Inventory {
@@ -168,9 +177,9 @@ impl Inventory {
         Ok(Explanation::new(stock, levels, holds, allocations, backorders))
     }
 
-    /// The prices of these products, where they have one.
-    pub async fn prices(&self, conn: &mut PgConnection, skus: &[String]) -> Result<HashMap<String, Money>> {
-        Ok(repo::products::prices(conn, skus).await?)
+    /// What these products are sold for, and from when, as far as they exist.
+    pub async fn listed(&self, conn: &mut PgConnection, skus: &[String]) -> Result<HashMap<String, Listed>> {
+        Ok(repo::products::listed(conn, skus).await?)
     }
 
     /// Keeps a product from being deleted until the transaction ends. Says whether it is there.
@@ -189,6 +198,40 @@ impl Inventory {
         let Some(product) = repo::products::find(conn, &[sku]).await?.pop() else { return Ok(None) };
         let stock = self.stock_in(conn, &[sku.to_owned()], channel, &Limit::default()).await?.pop();
         Ok(stock.map(|stock| (product.fields.name, stock.available)))
+    }
+
+    /// Where there is some of these products, and what there is in their place; of each that exists, by sku.
+    pub async fn alternatives(
+        &self,
+        conn: &mut PgConnection,
+        skus: &[String],
+    ) -> Result<HashMap<String, Alternatives>> {
+        if skus.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let directory = self.warehouses.directory(conn).await?;
+        let mut substitutes: HashMap<String, Vec<String>> =
+            repo::products::substitutes(conn, skus).await?.into_iter().collect();
+        let all = substitutes.values().flatten().chain(skus).collect::<BTreeSet<&String>>();
+        let (_, products) = repo::levels::read(conn, &all.into_iter().cloned().collect::<Vec<_>>()).await?;
+        let there = |sku: &String| -> Vec<(String, i64)> {
+            let levels = products.get(sku).into_iter().flat_map(|product| &product.levels);
+            let active = levels.filter(|(warehouse, _)| directory.is_active(warehouse));
+            let some = active.map(|(warehouse, (level, _))| (warehouse.clone(), level.available()));
+            let mut some: Vec<(String, i64)> = some.filter(|(_, available)| *available > 0).collect();
+            some.sort_by_key(|(_, available)| std::cmp::Reverse(*available));
+            some
+        };
+        let of = |sku: &String, others: Vec<String>| {
+            let others = others.into_iter().map(|other| {
+                let available = there(&other).iter().map(|(_, available)| available).sum();
+                (other, available)
+            });
+            let substitutes = others.filter(|(_, available)| *available > 0).collect();
+            Alternatives { warehouses: there(sku), substitutes }
+        };
+        let known = skus.iter().filter(|sku| products.contains_key(*sku));
+        Ok(known.map(|sku| (sku.clone(), of(sku, substitutes.remove(sku).unwrap_or_default()))).collect())
     }
 
     /// Those of the products that do not exist.

@@ -38,7 +38,7 @@ const RESOURCES: &[Resource] = &[
     resource("Reservation", &["/v1/reservations/{id}"], &[("id", "$response.body#/id")]),
     resource("Cart", &["/v1/carts/{id}"], &[("id", "$response.body#/id"), ("line_id", "$response.body#/lines/0/id")]),
     resource("KnownCustomer", &["/v1/customers/{id}"], &[("id", "$response.body#/id")]),
-    resource("Order", &["/v1/orders/{id}"], &[("id", "$response.body#/id")]),
+    resource("Order", &["/v1/orders/{id}"], &[("id", "$response.body#/id"), ("line_id", "$response.body#/lines/0/id")]),
     resource("Shipment", &["/v1/orders/{id}"], &[("id", "$request.path.id"), ("shipment_id", "$response.body#/id")]),
     resource(
         "ShipmentTracking",

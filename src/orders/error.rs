@@ -11,6 +11,8 @@ pub enum Error {
     NotFound(String),
     #[error("there is no shipment {0} of this order")]
     NoShipment(Uuid),
+    #[error("there is no line {0} of this order")]
+    NoLine(Uuid),
     #[error("{0}")]
     State(String),
     #[error("the order does not allow that")]
@@ -29,7 +31,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::NotFound(_) | Error::NoShipment(_) => Problem::new(&problem::NOT_FOUND, detail),
+            Error::NotFound(_) | Error::NoShipment(_) | Error::NoLine(_) => Problem::new(&problem::NOT_FOUND, detail),
             Error::State(_) => Problem::new(&problem::INVALID_STATE, detail),
             Error::Conflict(faults) => Problem::new(&problem::INVALID_STATE, detail).with_faults(faults),
             Error::Invalid(faults) => Problem::validation(faults),

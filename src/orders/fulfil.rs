@@ -79,6 +79,10 @@ impl Orders {
         if let Some(why) = &order.head.held_for {
             return Err(Error::State(format!("it must not be shipped yet: {why}")));
         }
+        if order.head.ship_together && order.lines.iter().any(|line| line.backordered > 0) {
+            let detail = "it is to be sent together, and some of it waits for stock: set ship_together to false to send what is there";
+            return Err(Error::State(detail.to_owned()));
+        }
         let now = repo::clock(conn).await?;
         if let Some(fault) = check_past(new.shipped_at, now, "/shipped_at") {
             return Err(Error::Invalid(vec![fault]));
@@ -234,7 +238,7 @@ fn plan_return(order: &Order, new: &NewReturn) -> Result<Vec<ReturnLine>> {
 
 /// Spreads what is asked for by product over the order's lines of that product, in their order.
 /// Gives (line, quantity, index of the wish). Every wish that asks too much is a fault.
-fn distribute<'a>(
+pub(super) fn distribute<'a>(
     lines: &'a [OrderLine],
     wanted: &[(&str, i64)],
     capacity: impl Fn(&OrderLine) -> i64,

@@ -6,8 +6,10 @@
 //! exceeds its quantity, `returned` never what was shipped, and what is left is exactly what
 //! inventory promises it: allocated or backordered.
 
+mod change;
 mod error;
 mod events;
+mod exchange;
 mod fulfil;
 mod http;
 mod model;
@@ -19,31 +21,34 @@ mod self_check;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::customers::{Customers, KnownCustomer};
 use crate::events::{Event, Events};
-use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Wish};
+use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Listed, Wish};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
-use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Fault;
 use crate::platform::sift::sift;
 use crate::reservations::{self, Reservation, Reservations, Status};
 use crate::warehouses::{Address, Location};
 
+pub use change::{OrderFields, OrderLineFields};
 pub use error::Error;
+pub use exchange::ExchangeLine;
 pub use fulfil::{NewReturn, NewReturnLine};
 pub use http::router;
-pub use model::{Customer, NewOrder, NewOrderLine, Order, OrderStatus, Shipment};
+pub use model::{Customer, NewOrder, NewOrderLine, Order, OrderLine, OrderStatus, Shipment};
 pub use payment::{Paid, Payable};
 pub use pricing::{Priced, ShippingPrice, Terms, Totals, share, totals};
 
-use model::{Filter, OrderHead};
+use model::OrderHead;
+use repo::Filter;
 
 #[derive(Clone)]
 pub struct Orders {
@@ -74,6 +79,16 @@ struct Buyer {
 struct DraftLine {
     id: Uuid,
     terms: Terms,
+    promised_for: Option<NaiveDate>,
+}
+
+impl DraftLine {
+    /// At the price asked for or that of the product; promised for the day asked for, or for that on which it comes out.
+    fn new(mut terms: Terms, promised_for: Option<NaiveDate>, listed: Option<&Listed>, now: Timestamp) -> Self {
+        let release = listed.and_then(|listed| listed.release_date).filter(|date| *date > now.0.date_naive());
+        terms.unit_price = terms.unit_price.or_else(|| listed?.price.clone());
+        Self { id: id::new(), terms, promised_for: promised_for.or(release) }
+    }
 }
 
 /// An order to make from a reservation.
@@ -122,9 +137,9 @@ impl Orders {
         let buyer = Buyer::of(new, &customers)?;
         let demands = new.lines.iter().flatten().map(NewOrderLine::demand).collect();
         let skus = new.lines.iter().flatten().map(|line| line.sku.0.clone()).collect::<Vec<_>>();
-        let prices = self.inventory.prices(conn, &skus).await?;
+        let listed = self.inventory.listed(conn, &skus).await?;
         let channel = new.channel.as_ref().map(|code| code.0.clone());
-        let mut draft = Draft::new(new, buyer, channel, demands, &prices, now);
+        let mut draft = Draft::new(new, buyer, channel, demands, &listed, now);
         let faults = draft.faults();
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
@@ -163,13 +178,13 @@ impl Orders {
         });
         let (accepted, refused) = sift(looked_at);
         let lines = accepted.iter().flat_map(|(.., reservation)| &reservation.lines);
-        let prices = self.inventory.prices(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
+        let listed = self.inventory.listed(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
         let drafts = accepted.into_iter().map(|(Reserved { new, terms, .. }, buyer, reservation)| {
             let terms = |n: usize| terms.and_then(|terms| terms.get(n)).cloned().unwrap_or_default();
             let lines = reservation.lines.iter().enumerate();
             let demands = lines.map(|(n, line)| (model::reserved(line), terms(n))).collect();
             let channel = new.channel.as_ref().map(|code| code.0.clone()).or_else(|| reservation.channel.clone());
-            let draft = Draft::new(new, buyer, channel, demands, &prices, now);
+            let draft = Draft::new(new, buyer, channel, demands, &listed, now);
             ((reservation, draft.order.clone()), draft)
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
@@ -224,6 +239,30 @@ impl Orders {
         let mut conn = self.db.snapshot().await?;
         let id = self.resolve(&mut conn, id_or_number).await?;
         within(self.get_in_tx(&mut conn, id).await?, id_or_number, limits)
+    }
+
+    /// What the database takes for now.
+    pub async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+        repo::clock(conn).await
+    }
+
+    /// Orders of which something is to be sent and is due by `until`: promised for a day that ends by then, or placed by
+    /// `placed_before` and promised for none. In the order of their ids.
+    pub async fn due(
+        &self,
+        conn: &mut PgConnection,
+        until: Timestamp,
+        placed_before: Timestamp,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Uuid>> {
+        repo::due(conn, until, placed_before, after, limit).await
+    }
+
+    /// Those of these orders that exist, in the order of their ids.
+    pub async fn several(&self, conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order>> {
+        let heads = repo::find_all(conn, ids).await?;
+        self.assemble(conn, heads).await
     }
 
     /// Who bought these, as far as they exist, each with its id where it has one.
@@ -319,14 +358,15 @@ impl<'a> Draft<'a> {
         buyer: Buyer,
         channel: Option<String>,
         demands: Vec<(Demand, Terms)>,
-        prices: &HashMap<String, Money>,
+        listed: &HashMap<String, Listed>,
         now: Timestamp,
     ) -> Self {
         let (demands, asked): (Vec<Demand>, Vec<Terms>) = demands.into_iter().unzip();
-        let lines = demands.iter().zip(asked).map(|(demand, mut terms)| {
-            terms.unit_price = terms.unit_price.or_else(|| prices.get(&demand.sku).cloned());
-            DraftLine { id: id::new(), terms }
-        });
+        let promises = new.lines.iter().flatten().map(|line| line.promised_for).chain(std::iter::repeat(None));
+        let lines =
+            demands.iter().zip(asked).zip(promises).map(|((demand, terms), promised_for)| {
+                DraftLine::new(terms, promised_for, listed.get(&demand.sku), now)
+            });
         let lines: Vec<DraftLine> = lines.collect();
         let order = Allocate {
             order_id: id::new(),

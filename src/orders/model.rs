@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub struct NewOrderLine {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 10000, default = 0)]
     pub tax_rate: i32,
+    /// The day for which you promised it; of a product that is not out yet, that on which it comes out when left out
+    pub promised_for: Option<NaiveDate>,
 }
 
 impl NewOrderLine {
@@ -99,6 +102,10 @@ pub struct NewOrder {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub prices_include_tax: bool,
+    /// Whether nothing is sent while some of it waits for stock
+    #[serde(default)]
+    #[schema(default = false)]
+    pub ship_together: bool,
     /// Whatever you call the order
     #[schema(min_length = 1, max_length = 200)]
     pub reference: Option<String>,
@@ -211,6 +218,8 @@ pub struct OrderHead {
     pub shipping_price: Option<ShippingPrice>,
     /// Whether tax is part of the prices, or comes on top of them
     pub prices_include_tax: bool,
+    /// Whether nothing is sent while some of it waits for stock
+    pub ship_together: bool,
     pub note: Option<String>,
     pub reservation_id: Option<Uuid>,
     pub cancel_reason: Option<String>,
@@ -231,6 +240,7 @@ pub(super) struct LineRecord {
     pub shipped: i64,
     pub returned: i64,
     pub cancelled: i64,
+    pub promised_for: Option<NaiveDate>,
 }
 
 /// Units promised from one warehouse
@@ -246,7 +256,8 @@ pub struct AllocatedPart {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", "sku": "TEA-1", "quantity": 2, "unit_price": {"amount": 599, "currency": "EUR"},
-    "discount": null, "tax_rate": 1900, "allocated": 2, "allocations": [{"warehouse": "LONDON", "quantity": 2}], "backordered": 0, "shipped": 0, "returned": 0, "cancelled": 0
+    "discount": null, "tax_rate": 1900, "allocated": 2, "allocations": [{"warehouse": "LONDON", "quantity": 2}], "backordered": 0, "shipped": 0, "returned": 0, "cancelled": 0,
+    "promised_for": "2026-11-27"
 }))]
 pub struct OrderLine {
     pub id: Uuid,
@@ -264,6 +275,8 @@ pub struct OrderLine {
     pub shipped: i64,
     pub returned: i64,
     pub cancelled: i64,
+    /// The day for which it was promised
+    pub promised_for: Option<NaiveDate>,
 }
 
 impl OrderLine {
@@ -285,10 +298,17 @@ impl OrderLine {
             shipped: record.shipped,
             returned: record.returned,
             cancelled: record.cancelled,
+            promised_for: record.promised_for,
         }
     }
 
-    pub(super) fn open(&self) -> i64 {
+    pub(super) fn terms(&self) -> Terms {
+        let discount = self.discount.as_ref().map_or(0, |discount| discount.amount);
+        Terms { unit_price: self.unit_price.clone(), discount, tax_rate: self.tax_rate }
+    }
+
+    /// Units neither shipped nor cancelled.
+    pub fn open(&self) -> i64 {
         self.quantity - self.shipped - self.cancelled
     }
 
@@ -379,9 +399,7 @@ impl Order {
     pub fn paid_for_since(&self, before: &Order) -> Option<Money> {
         let changed = self.lines.iter().zip(&before.lines).filter(|(now, then)| now.returned > then.returned);
         let paid = changed.map(|(now, then)| {
-            let discount = now.discount.as_ref().map_or(0, |discount| discount.amount);
-            let terms = Terms { unit_price: now.unit_price.clone(), discount, tax_rate: now.tax_rate };
-            refund(&terms, now.quantity, then.returned, now.returned, self.head.prices_include_tax)
+            refund(&now.terms(), now.quantity, then.returned, now.returned, self.head.prices_include_tax)
         });
         let paid: Vec<Money> = paid.collect::<Option<_>>()?;
         let currency = &paid.first()?.currency;
@@ -470,16 +488,4 @@ pub(super) fn assemble(
         }
     });
     orders.collect()
-}
-
-/// What to list.
-#[derive(Debug, Default)]
-pub(super) struct Filter {
-    pub status: Option<OrderStatus>,
-    pub fulfilment_status: Option<FulfilmentStatus>,
-    /// Through any of these
-    pub channels: Option<Vec<String>>,
-    pub reference: Option<String>,
-    pub customer_id: Option<Uuid>,
-    pub sku: Option<String>,
 }

@@ -147,6 +147,44 @@ pub fn refund(terms: &Terms, quantity: i64, before: i64, after: i64, includes_ta
     Money::sum(paid(after)? - paid(before)?, &terms.unit_price.as_ref()?.currency)
 }
 
+/// What units of a line cost that are sold as something else: of its discount, what falls to them by the side of those that
+/// are left, so that the discounts of both add up to the minor unit.
+pub fn moved(terms: &Terms, quantity: i64, left: i64, units: i64) -> Terms {
+    let discount = |left| Priced { terms, quantity, left }.discount();
+    let discount = i64::try_from(discount(left) - discount(left - units)).expect("at most the whole discount");
+    Terms { discount, ..terms.clone() }
+}
+
+/// Discounts for lines without any that make them cost so much less, or as near to it from below as tax on top lets them, and
+/// never more than they cost. How much less that is. Nothing where it cannot be added up.
+pub fn credited(lines: &[(Terms, i64)], includes_tax: bool, credit: i64) -> Option<(Vec<i64>, i64)> {
+    let worth = |(terms, quantity): &(Terms, i64)| Some(terms.unit_price.as_ref()?.amount.checked_mul(*quantity)?);
+    let weights: Vec<i64> = lines.iter().map(worth).collect::<Option<_>>()?;
+    let cost = |discounts: &[i64]| {
+        let terms: Vec<Terms> =
+            lines.iter().zip(discounts).map(|((terms, _), d)| Terms { discount: *d, ..terms.clone() }).collect();
+        let priced = terms.iter().zip(lines).map(|(terms, (_, quantity))| Priced {
+            terms,
+            quantity: *quantity,
+            left: *quantity,
+        });
+        Some(totals(&priced.collect::<Vec<_>>(), None, includes_tax)?.total.amount)
+    };
+    let whole = cost(&vec![0; lines.len()])?;
+    let less = |discount: i64| {
+        let discounts = share(discount, &weights);
+        let less = whole - cost(&discounts)?;
+        Some((discounts, less))
+    };
+    // The largest discount that takes no more off than the credit: tax on top makes it take off more than itself.
+    let (mut fits, mut too_much) = (0, credit.min(weights.iter().sum()) + 1);
+    while too_much - fits > 1 {
+        let middle = fits + (too_much - fits) / 2;
+        if less(middle)?.1 <= credit { fits = middle } else { too_much = middle }
+    }
+    less(fits)
+}
+
 /// What an amount is without tax, and the tax.
 fn split(amount: i128, rate: i32, includes_tax: bool) -> (i128, i128) {
     let rate = i128::from(rate);
@@ -267,6 +305,40 @@ mod tests {
             prop_assert_eq!(shares.iter().sum::<i64>(), amount.min(weights.iter().sum()));
             for (share, weight) in shares.iter().zip(&weights) {
                 prop_assert!((0..=*weight).contains(share));
+            }
+        }
+
+        #[test]
+        fn what_is_sold_as_something_else_costs_the_same(
+            price in 0..100_000i64, off in 0..=100i64, quantity in 1..50i64, cancelled in 0..50i64, units in 0..50i64
+        ) {
+            let left = quantity - cancelled.min(quantity);
+            let units = units.min(left);
+            let terms = terms(price, price * quantity * off / 100, 0);
+            let worth = |left| totals(&[Priced { terms: &terms, quantity, left }], None, true).expect("priced").total.amount;
+            let new = moved(&terms, quantity, left, units);
+            prop_assert!(new.discount <= price * units);
+            let of_new = totals(&[Priced { terms: &new, quantity: units, left: units }], None, true).expect("priced").total.amount;
+            prop_assert_eq!(worth(left - units) + of_new, worth(left));
+        }
+
+        #[test]
+        fn a_credit_is_taken_off_as_far_as_it_goes(
+            lines in proptest::collection::vec((0..100_000i64, 1..50i64, 0..=3000i32), 1..5), credit in 0..5_000_000i64,
+            includes_tax: bool
+        ) {
+            let lines: Vec<(Terms, i64)> =
+                lines.into_iter().map(|(price, quantity, rate)| (terms(price, 0, rate), quantity)).collect();
+            let (discounts, less) = credited(&lines, includes_tax, credit).expect("priced");
+            for ((terms, quantity), discount) in lines.iter().zip(&discounts) {
+                prop_assert!((0..=terms.unit_price.as_ref().expect("priced").amount * quantity).contains(discount));
+            }
+            let worth: i64 = lines.iter().map(|(terms, n)| terms.unit_price.as_ref().expect("priced").amount * n).sum();
+            prop_assert!(less <= credit);
+            if includes_tax {
+                prop_assert_eq!(less, credit.min(worth));
+            } else {
+                prop_assert!(discounts.iter().sum::<i64>() == worth || less + 2 + lines.len() as i64 > credit);
             }
         }
 

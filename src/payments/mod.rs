@@ -40,7 +40,7 @@ use crate::platform::problem::Fault;
 pub use error::Error;
 pub use http::router;
 pub use settings::Settings;
-pub use standing::{OperationNote, Standing};
+pub use standing::{OperationNote, RunningOut, Standing};
 
 use model::{
     CaptureMode, Filter, NewPayment, OperationKind, OperationState, Payment, PaymentDetail, PaymentOperation,

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::model::{Filter, NewPayment, OperationState, Payment, PaymentOperation, PaymentState};
+use super::standing::RunningOut;
 use crate::orders::Paid;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::text::{from_text, to_text};
@@ -390,6 +391,41 @@ pub(super) async fn unequal(conn: &mut PgConnection) -> sqlx::Result<Vec<Unequal
                              (sum(amount) FILTER (WHERE kind = 'refund'))::bigint AS refunded
                       FROM payments.operations WHERE status = 'succeeded' GROUP BY payment_id) o ON o.payment_id = p.id
            WHERE p.captured <> coalesce(o.captured, 0) OR p.refunded <> coalesce(o.refunded, 0) ORDER BY p.id"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn running_out(
+    conn: &mut PgConnection,
+    until: Timestamp,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT order_id FROM payments.payments
+         WHERE status = 'authorised' AND expires_at <= $1 AND ($2::uuid IS NULL OR order_id > $2)
+         ORDER BY order_id LIMIT $3",
+        until as Timestamp,
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn running_out_of(
+    conn: &mut PgConnection,
+    until: Timestamp,
+    orders: &[Uuid],
+) -> sqlx::Result<Vec<RunningOut>> {
+    sqlx::query_as!(
+        RunningOut,
+        r#"SELECT id AS payment_id, order_id, authorised AS amount, currency, expires_at AS "expires_at!: Timestamp"
+           FROM payments.payments
+           WHERE status = 'authorised' AND expires_at <= $1 AND order_id = ANY ($2) ORDER BY id"#,
+        until as Timestamp,
+        orders
     )
     .fetch_all(conn)
     .await

@@ -39,7 +39,39 @@ pub struct OperationNote {
     pub detail: Option<String>,
 }
 
+/// A promise of money that runs out.
+#[derive(Clone, Debug)]
+pub struct RunningOut {
+    pub payment_id: Uuid,
+    pub order_id: Uuid,
+    /// In minor units, what is promised and not taken
+    pub amount: i64,
+    pub currency: String,
+    pub expires_at: Timestamp,
+}
+
 impl Payments {
+    /// Orders with a promise of money that runs out by then, in the order of their ids.
+    pub async fn running_out(
+        &self,
+        conn: &mut PgConnection,
+        until: Timestamp,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Uuid>> {
+        repo::running_out(conn, until, after, limit).await
+    }
+
+    /// Those promises, of these orders.
+    pub async fn running_out_of(
+        &self,
+        conn: &mut PgConnection,
+        until: Timestamp,
+        orders: &[Uuid],
+    ) -> sqlx::Result<Vec<RunningOut>> {
+        repo::running_out_of(conn, until, orders).await
+    }
+
     /// The order's row is locked, where it is to stay so.
     pub async fn standing(&self, conn: &mut PgConnection, order: Uuid) -> Result<Standing> {
         let payments = repo::of_order(conn, order).await?;

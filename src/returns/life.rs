@@ -29,6 +29,7 @@ pub enum Step {
     Reject,
     Cancel,
     Receive,
+    Exchange,
     Close,
 }
 
@@ -36,11 +37,12 @@ impl ReturnRequestStatus {
     /// Whether the step is allowed now. Goods may still come when all that was approved is there: that is an over receipt.
     /// Once goods have come, a request is closed rather than cancelled.
     pub fn allows(self, step: Step) -> bool {
-        use ReturnRequestStatus::{Approved, PartiallyReceived, Received, Requested};
+        use ReturnRequestStatus::{Approved, Closed, PartiallyReceived, Received, Requested};
         match step {
             Step::Approve | Step::Reject => self == Requested,
             Step::Cancel => matches!(self, Requested | Approved),
             Step::Receive => matches!(self, Approved | PartiallyReceived | Received),
+            Step::Exchange => matches!(self, PartiallyReceived | Received | Closed),
             Step::Close => matches!(self, PartiallyReceived | Received),
         }
     }
@@ -95,15 +97,16 @@ mod tests {
     #[test]
     fn each_status_allows_its_steps() {
         let allowed = |status: ReturnRequestStatus| {
-            let steps = [Step::Approve, Step::Reject, Step::Cancel, Step::Receive, Step::Close];
+            let steps = [Step::Approve, Step::Reject, Step::Cancel, Step::Receive, Step::Exchange, Step::Close];
             steps.map(|step| status.allows(step))
         };
-        assert_eq!(allowed(Requested), [true, true, true, false, false]);
-        assert_eq!(allowed(Approved), [false, false, true, true, false]);
-        assert_eq!(allowed(PartiallyReceived), [false, false, false, true, true]);
-        assert_eq!(allowed(Received), [false, false, false, true, true]);
-        for ended in [Closed, Rejected, Cancelled] {
-            assert_eq!(allowed(ended), [false; 5]);
+        assert_eq!(allowed(Requested), [true, true, true, false, false, false]);
+        assert_eq!(allowed(Approved), [false, false, true, true, false, false]);
+        assert_eq!(allowed(PartiallyReceived), [false, false, false, true, true, true]);
+        assert_eq!(allowed(Received), [false, false, false, true, true, true]);
+        assert_eq!(allowed(Closed), [false, false, false, false, true, false]);
+        for ended in [Rejected, Cancelled] {
+            assert_eq!(allowed(ended), [false; 6]);
         }
     }
 

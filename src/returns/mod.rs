@@ -1,7 +1,8 @@
 //! Returns that are asked for before they come: approved or not, received, closed, and what is to be refunded for them.
 //!
 //! - **Invariant:** when a return is asked for, what is still to come of all returns of an order is with the customer.
-//! - **Invariant:** what is to be refunded is never more than was paid for what came, and exactly that when all came and there is no fee.
+//! - **Invariant:** what is to be refunded is never more than was paid for what came, and exactly that when all came, there is no fee
+//!   and nothing was sent in its place.
 //!
 //! The order's row is locked before its returns are looked at. Goods come in as every return of an order does
 //! ([`crate::orders`]).
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::events::Events;
-use crate::orders::{self, NewReturn, Order, Orders};
+use crate::orders::{self, ExchangeLine, NewReturn, Order, Orders};
 use crate::platform::db::Db;
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
@@ -26,7 +27,7 @@ use crate::platform::page::{Page, PageRequest};
 pub use error::Error;
 pub use http::router;
 
-use model::{Filter, NewReturnRequest, ReturnReceipt, ReturnRequest};
+use model::{Exchanged, Filter, NewReturnRequest, ReturnReceipt, ReturnRequest};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -112,6 +113,20 @@ impl Returns {
         let after = self.orders.lock_in_tx(conn, &order.head.id.to_string(), &Limits::default()).await?;
         request.receive(receipt, after.paid_for_since(order));
         self.save_in_tx(conn, &request, "return.progressed").await
+    }
+
+    /// Places an order in the place of what has come, and notes it here.
+    async fn exchange_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        order: &Order,
+        mut request: ReturnRequest,
+        lines: &[ExchangeLine],
+    ) -> Result<ReturnRequest> {
+        let credit = request.credit()?;
+        let (placed, credit) = self.orders.exchange_in_tx(conn, order, lines, &credit).await?;
+        request.exchange = Some(Exchanged { order_id: placed.head.id, order_number: placed.head.number, credit });
+        self.save_in_tx(conn, &request, "return.exchanged").await
     }
 
     /// As it will be read.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Error;
 use super::life::{ReturnRequestStatus, Step, Units, after_receipt};
 use crate::inventory::Sku;
-use crate::orders::{NewReturnLine, Order};
+use crate::orders::{ExchangeLine, NewReturnLine, Order};
 use crate::platform::clock::Timestamp;
 use crate::platform::money::Money;
 use crate::platform::problem::Fault;
@@ -82,6 +82,28 @@ pub struct ReturnReceipt {
     pub lines: Vec<NewReturnLine>,
 }
 
+/// Goods to send in the place of what has come
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"lines": [{"sku": "TEA-1", "quantity": 1}]}))]
+pub struct Exchange {
+    #[schema(min_items = 1, max_items = 200)]
+    pub lines: Vec<ExchangeLine>,
+}
+
+/// The order that takes the place of what has come
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1f", "order_number": 1002, "credit": {"amount": 650, "currency": "EUR"}
+}))]
+pub struct Exchanged {
+    pub order_id: Uuid,
+    #[schema(example = 1002)]
+    pub order_number: i64,
+    /// What was taken off it, and so is not to be refunded
+    pub credit: Money,
+}
+
 /// Units of a product of a return
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"sku": "TEA-1", "requested": 1, "approved": 1, "received": 0, "over": 0, "reason": "too strong"}))]
@@ -108,7 +130,7 @@ impl ReturnRequestLine {
     "id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a30", "order_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "order_number": 1001,
     "channel": "web", "status": "requested",
     "lines": [{"sku": "TEA-1", "requested": 1, "approved": null, "received": 0, "over": 0, "reason": "too strong"}],
-    "note": null, "reason": null, "restocking_fee": 0, "refund_due": null,
+    "note": null, "reason": null, "restocking_fee": 0, "refund_due": null, "exchange": null,
     "created_at": "2026-11-23T09:30:00.000Z", "updated_at": "2026-11-23T09:30:00.000Z",
 }))]
 pub struct ReturnRequest {
@@ -124,9 +146,11 @@ pub struct ReturnRequest {
     pub reason: Option<String>,
     /// Kept of what was paid, in minor units
     pub restocking_fee: i64,
-    /// What was paid for what has come, less the fee; null until something has, and where some of it has no price. It is for
+    /// What was paid for what has come, less the fee and what an exchange took of it; null until something has, and where some of it has no price. It is for
     /// you to refund
     pub refund_due: Option<Money>,
+    /// What was sent in its place
+    pub exchange: Option<Exchanged>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// What was paid for what has come
@@ -192,6 +216,7 @@ impl ReturnRequest {
             reason: None,
             restocking_fee: 0,
             refund_due: None,
+            exchange: None,
             created_at: now,
             updated_at: now,
             worth: None,
@@ -250,6 +275,16 @@ impl ReturnRequest {
         Ok(())
     }
 
+    /// What can be taken off an order that takes the place of what has come.
+    pub(super) fn credit(&self) -> Result<Money> {
+        self.check(Step::Exchange, "exchanged")?;
+        if let Some(exchange) = &self.exchange {
+            return Err(Error::State(format!("it was exchanged for order {} already", exchange.order_number)));
+        }
+        let unknown = "what has come has no price, so it is not known what to take off: refund it, and place an order";
+        self.refund_due.clone().ok_or_else(|| Error::State(unknown.to_owned()))
+    }
+
     pub(super) fn close(&mut self) -> Result<()> {
         self.check(Step::Close, "closed")?;
         self.status = ReturnRequestStatus::Closed;
@@ -292,8 +327,8 @@ impl ReturnRequest {
 
     /// What is to be refunded follows from what has come.
     pub(super) fn add_up(&mut self) {
-        let fee = self.restocking_fee;
-        let due = |worth: &Money| Money { amount: (worth.amount - fee).max(0), currency: worth.currency.clone() };
+        let kept = self.restocking_fee + self.exchange.as_ref().map_or(0, |exchange| exchange.credit.amount);
+        let due = |worth: &Money| Money { amount: (worth.amount - kept).max(0), currency: worth.currency.clone() };
         self.refund_due = self.worth.as_ref().filter(|_| !self.is_unpriced).map(due);
     }
 }

@@ -23,6 +23,7 @@ struct Row {
     worth_amount: Option<i64>,
     worth_currency: Option<String>,
     is_unpriced: bool,
+    exchange: Option<Value>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -42,6 +43,7 @@ impl TryFrom<Row> for ReturnRequest {
             reason: row.reason,
             restocking_fee: row.restocking_fee,
             refund_due: None,
+            exchange: row.exchange.map(from_json).transpose()?,
             created_at: row.created_at,
             updated_at: row.updated_at,
             worth: Money::from_columns(row.worth_amount, row.worth_currency),
@@ -74,7 +76,7 @@ pub(super) async fn save(conn: &mut PgConnection, request: &ReturnRequest) -> sq
     sqlx::query!(
         "UPDATE returns.requests
          SET status = $2, lines = $3, reason = $4, restocking_fee = $5, worth_amount = $6, worth_currency = $7,
-             is_unpriced = $8, updated_at = clock_timestamp()
+             is_unpriced = $8, exchange = $9, updated_at = clock_timestamp()
          WHERE id = $1",
         request.id,
         to_text(request.status),
@@ -83,7 +85,8 @@ pub(super) async fn save(conn: &mut PgConnection, request: &ReturnRequest) -> sq
         request.restocking_fee,
         request.worth.as_ref().map(|worth| worth.amount),
         request.worth.as_ref().map(|worth| worth.currency.as_str()),
-        request.is_unpriced
+        request.is_unpriced,
+        request.exchange.as_ref().map(to_json).transpose()?
     )
     .execute(conn)
     .await?;
@@ -95,7 +98,7 @@ pub(super) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, order_id, order_number, channel, status, lines, note, reason, restocking_fee, worth_amount,
-                  worth_currency, is_unpriced, created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+                  worth_currency, is_unpriced, exchange, created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM returns.requests WHERE id = $1"#,
         id
     );
@@ -117,7 +120,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, order_id, order_number, channel, status, lines, note, reason, restocking_fee, worth_amount,
-                  worth_currency, is_unpriced, created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+                  worth_currency, is_unpriced, exchange, created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM returns.requests
            WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2)
              AND ($3::text[] IS NULL OR channel = ANY ($3)) AND ($4::uuid IS NULL OR id < $4)

@@ -24,6 +24,7 @@ use crate::access::Limits;
 use crate::events::Events;
 use crate::orders::{Order, Orders};
 use crate::payments::Payments;
+use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::jobs::Handlers;
 use crate::platform::page::{Page, PageRequest};
@@ -31,8 +32,9 @@ use crate::platform::problem::Fault;
 
 pub use error::Error;
 pub use http::router;
+pub use model::{StepKind, Trouble};
 
-use model::{NewWorkflow, RunStatus, StepKind, Timeline, TimelineEntry, Workflow, WorkflowRun};
+use model::{NewWorkflow, RunStatus, Timeline, TimelineEntry, Workflow, WorkflowRun};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -119,6 +121,27 @@ impl Workflows {
         let mut conn = self.db.conn().await?;
         let rows = repo::runs(&mut conn, status, channels.as_deref(), page.after, page.fetch()).await?;
         Ok(page.page(rows, |run| run.order_id))
+    }
+
+    /// Orders whose process is stuck, or at a step that is due by then, in the order of their ids.
+    pub async fn troubled(
+        &self,
+        conn: &mut PgConnection,
+        until: Timestamp,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Uuid>> {
+        repo::troubled(conn, until, after, limit).await
+    }
+
+    /// What is the matter with those of these orders.
+    pub async fn troubles_of(
+        &self,
+        conn: &mut PgConnection,
+        until: Timestamp,
+        orders: &[Uuid],
+    ) -> sqlx::Result<Vec<Trouble>> {
+        Ok(repo::troubles_of(conn, until, orders).await?.iter().filter_map(WorkflowRun::trouble).collect())
     }
 
     async fn timeline(&self, order: &str, limits: &Limits) -> Result<Timeline> {

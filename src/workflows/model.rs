@@ -239,7 +239,23 @@ pub struct WorkflowRun {
     pub approved: bool,
 }
 
+/// Why somebody should look at a process.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub order_id: Uuid,
+    pub step: StepKind,
+    /// Why it does not go on; none where only its time runs out
+    pub stuck: Option<String>,
+    pub due_at: Option<Timestamp>,
+}
+
 impl WorkflowRun {
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let is_stuck = self.status == RunStatus::Stuck;
+        let stuck = is_stuck.then(|| self.error.clone().unwrap_or_default());
+        Some(Trouble { order_id: self.order_id, step: self.current()?.kind, stuck, due_at: self.due_at })
+    }
+
     pub(super) fn current(&self) -> Option<&Step> {
         self.steps.get(usize::try_from(self.step).ok()?)
     }

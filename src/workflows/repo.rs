@@ -306,3 +306,41 @@ pub(super) async fn entries(conn: &mut PgConnection, order: Uuid) -> sqlx::Resul
     .fetch_all(conn)
     .await
 }
+
+pub(super) async fn troubled(
+    conn: &mut PgConnection,
+    until: Timestamp,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT order_id FROM workflows.runs
+         WHERE (status = 'stuck' OR (status = 'running' AND due_at IS NOT NULL)) AND (status = 'stuck' OR due_at <= $1)
+           AND ($2::uuid IS NULL OR order_id > $2)
+         ORDER BY order_id LIMIT $3",
+        until as Timestamp,
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Those of these orders.
+pub(super) async fn troubles_of(
+    conn: &mut PgConnection,
+    until: Timestamp,
+    orders: &[Uuid],
+) -> sqlx::Result<Vec<WorkflowRun>> {
+    let rows = sqlx::query_as!(
+        RunRow,
+        r#"SELECT order_id, order_number, channel, definition, steps, status, step, since AS "since: Timestamp", attempts,
+                  approved, error, due_at AS "due_at: Timestamp", started_at AS "started_at: Timestamp",
+                  ended_at AS "ended_at: Timestamp"
+           FROM workflows.runs
+           WHERE (status = 'stuck' OR (status = 'running' AND due_at <= $1)) AND order_id = ANY ($2) ORDER BY order_id"#,
+        until as Timestamp,
+        orders
+    );
+    rows.fetch_all(conn).await?.into_iter().map(WorkflowRun::try_from).collect()
+}

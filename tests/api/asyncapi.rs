@@ -101,6 +101,7 @@ async fn everything_happens(server: &Server, stripe: &Stripe) {
     let back = json!({"lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
     server.post(&format!("{path}/returns"), back).await.expect(201);
     let other = server.order("TEA", 1).await;
+    server.patch(&format!("/v1/orders/{}", other["number"]), json!({"ship_together": true})).await.expect(200);
     server.post(&format!("/v1/orders/{}/cancel", other["number"]), json!({})).await.expect(200);
 
     let line = json!({"sku": "TEA", "quantity": 1, "unit_price": {"amount": 650, "currency": "EUR"}});
@@ -171,18 +172,20 @@ async fn payments(server: &Server, stripe: &Stripe, order: &Value) {
 
 /// Returns are asked for and rejected or cancelled; one comes in, and is closed.
 async fn returns(server: &Server) {
-    let order = server.order("TEA", 1).await;
+    let line = json!({"sku": "TEA", "quantity": 1, "unit_price": {"amount": 650, "currency": "EUR"}});
+    let order = server.post("/v1/orders", json!({"lines": [line]})).await.expect(201);
     let order = format!("/v1/orders/{}", order["number"]);
     server.post(&format!("{order}/shipments"), json!({"warehouse": "MAIN"})).await.expect(201);
     let goods = json!({"lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
-    for decisions in [&["reject"][..], &["cancel"][..], &["approve", "receive", "close"][..]] {
+    for decisions in [&["reject"][..], &["cancel"][..], &["approve", "receive", "exchange", "close"][..]] {
         let lines = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
-        let request = server.post(&format!("{order}/return-requests"), lines).await.expect(201);
+        let request = server.post(&format!("{order}/return-requests"), lines.clone()).await.expect(201);
         for what in decisions {
             let body = match *what {
                 "approve" => json!({}),
                 "reject" => json!({"reason": "the packet was opened"}),
                 "receive" => goods.clone(),
+                "exchange" => lines.clone(),
                 _ => Value::Null,
             };
             let path = format!("/v1/return-requests/{}/{what}", request["id"].as_str().unwrap());

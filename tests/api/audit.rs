@@ -173,11 +173,27 @@ async fn reservations_and_orders(walk: &mut Walk) {
     walk.post(&format!("{route}/shipments/{{shipment_id}}/tracking"), &tracking, &subject, sorted).await;
     let back = json!({"lines": [{"sku": "TEA-1", "quantity": 1, "warehouse": "LONDON", "disposition": "restock"}]});
     walk.post(&format!("{route}/returns"), &format!("{called}/returns"), &address, back).await;
+    walk.change("PATCH", route, &called, &address, json!({"note": "Ring twice"})).await;
+    let line = |more: &str| format!("{called}/lines/{}{more}", order["lines"][0]["id"].as_str().unwrap());
+    let of_line = format!("{route}/lines/{{line_id}}");
+    walk.change("PATCH", &of_line, &line(""), &address, json!({"promised_for": "2027-02-01"})).await;
+    let more = json!({"lines": [{"sku": "TEA-1", "quantity": 1}]});
+    walk.post(&format!("{route}/lines"), &format!("{called}/lines"), &address, more).await;
+    walk.server.stock("TEA-1", "LEEDS", 1).await;
+    walk.server.product("MINT").await;
+    walk.server.stock("MINT", "LEEDS", 1).await;
+    let elsewhere = json!({"warehouse": "LEEDS", "lines": [{"sku": "TEA-1", "quantity": 1}]});
+    walk.post(&format!("{route}/reallocate"), &format!("{called}/reallocate"), &address, elsewhere).await;
+    let instead = json!({"sku": "MINT", "quantity": 1});
+    walk.post(&format!("{of_line}/substitute"), &line("/substitute"), &address, instead).await;
+    let new = walk.server.get(&called).await.expect(200)["lines"][1]["id"].as_str().unwrap().to_owned();
+    let cancel = format!("{called}/lines/{new}/cancel");
+    walk.post(&format!("{of_line}/cancel"), &cancel, &address, json!({"quantity": 1})).await;
     walk.post(&format!("{route}/cancel"), &format!("{called}/cancel"), &address, json!({"reason": "enough"})).await;
     let link = format!("{called}/tracking-link");
     walk.post(&format!("{route}/tracking-link"), &link, &address, Value::Null).await;
     let all = walk.server.list(&format!("/v1/audit?subject={address}")).await;
-    assert_eq!(all.len(), 7, "all that was done to the order");
+    assert_eq!(all.len(), 13, "all that was done to the order");
 }
 
 async fn payments(walk: &mut Walk) {
@@ -219,12 +235,17 @@ async fn imports(walk: &mut Walk) {
 }
 
 async fn returns(walk: &mut Walk) {
-    let order = walk.make("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await;
+    let order = walk
+        .make(
+            "/v1/orders",
+            json!({"lines": [{"sku": "TEA-1", "quantity": 1, "unit_price": {"amount": 650, "currency": "GBP"}}]}),
+        )
+        .await;
     let order = format!("/v1/orders/{}", order["number"]);
     walk.server.post(&format!("{order}/shipments"), json!({"warehouse": "LONDON"})).await.expect(201);
     let lines = json!({"lines": [{"sku": "TEA-1", "quantity": 1}]});
     let goods = json!({"lines": [{"sku": "TEA-1", "quantity": 1, "warehouse": "LONDON", "disposition": "restock"}]});
-    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "close"][..]] {
+    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "exchange", "close"][..]] {
         let asking = format!("{order}/return-requests");
         let request = walk.post("/v1/orders/{id}/return-requests", &asking, "", lines.clone()).await;
         let path = format!("/v1/return-requests/{}", id(&request));
@@ -233,6 +254,7 @@ async fn returns(walk: &mut Walk) {
                 "approve" => json!({"restocking_fee": 10}),
                 "reject" => json!({"reason": "the packet was opened"}),
                 "receive" => goods.clone(),
+                "exchange" => lines.clone(),
                 _ => Value::Null,
             };
             walk.post(&format!("/v1/return-requests/{{id}}/{what}"), &format!("{path}/{what}"), &path, body).await;

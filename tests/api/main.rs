@@ -9,11 +9,13 @@ mod harness;
 
 mod access;
 mod asyncapi;
+mod at_risk;
 mod audit;
 mod backorders;
 mod bad_input;
 mod carriers;
 mod carts;
+mod changes;
 mod conventions;
 mod customers;
 mod dropped_futures;

@@ -161,12 +161,28 @@ async fn workflows(doc: &mut Document, server: &Server) {
     doc.call(server, "DELETE", route, path).await;
 }
 
+/// An order changes in every way in which it can before it is sent.
+async fn changes(doc: &mut Document, server: &Server) {
+    server.stock("TEA-1", "LEEDS", 5).await;
+    server.stock("TEA-2", "LEEDS", 5).await;
+    let order = doc.call(server, "POST", "/v1/orders", "/v1/orders").await;
+    let path = format!("/v1/orders/{}", order["number"]);
+    let line = format!("{path}/lines/{}", order["lines"][0]["id"].as_str().unwrap());
+    doc.call(server, "GET", "/v1/orders/at-risk", "/v1/orders/at-risk?ship_within_hours=0").await;
+    doc.call(server, "PATCH", "/v1/orders/{id}", &path).await;
+    doc.call(server, "POST", "/v1/orders/{id}/lines", &format!("{path}/lines")).await;
+    doc.call(server, "PATCH", "/v1/orders/{id}/lines/{line_id}", &line).await;
+    doc.call(server, "POST", "/v1/orders/{id}/reallocate", &format!("{path}/reallocate")).await;
+    doc.call(server, "POST", "/v1/orders/{id}/lines/{line_id}/substitute", &format!("{line}/substitute")).await;
+    doc.call(server, "POST", "/v1/orders/{id}/lines/{line_id}/cancel", &format!("{line}/cancel")).await;
+}
+
 /// Two returns are asked for and rejected or cancelled; the third comes in, and is closed.
 async fn returns(doc: &mut Document, server: &Server) {
     let order = server.post("/v1/orders", json!({"lines": [{"sku": "TEA-1", "quantity": 1}]})).await.expect(201);
     let order = format!("/v1/orders/{}", order["number"]);
     server.post(&format!("{order}/shipments"), json!({"warehouse": "LONDON"})).await.expect(201);
-    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "close"][..]] {
+    for decisions in [&["reject"][..], &["approve", "cancel"][..], &["approve", "receive", "exchange", "close"][..]] {
         let asking = format!("{order}/return-requests");
         let request = doc.call(server, "POST", "/v1/orders/{id}/return-requests", &asking).await;
         let path = format!("/v1/return-requests/{}", request["id"].as_str().unwrap());
@@ -299,6 +315,7 @@ async fn every_operation_has_an_example_that_works() {
     let other = doc.call(&server, "POST", "/v1/orders", "/v1/orders").await;
     doc.call(&server, "POST", "/v1/orders/{id}/cancel", &format!("/v1/orders/{}/cancel", other["number"])).await;
 
+    changes(doc, &server).await;
     payments(doc, &server).await;
     workflows(doc, &server).await;
     returns(doc, &server).await;

@@ -217,3 +217,48 @@ async fn nothing_comes_back_twice_whoever_receives_it() {
 async fn server_order(server: &Server, order: &Value) -> Value {
     server.get(&format!("/v1/orders/{}", order["number"])).await.expect(200)
 }
+
+#[tokio::test]
+async fn something_else_is_sent_for_what_it_was_worth() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 10), ("MINT", 3)]).await;
+    let order = delivered(&server, 3).await;
+    let request = ask(&server, &order, 2).await;
+    decide(&server, &request, "/approve", json!({"restocking_fee": 50})).await;
+    let wanted = json!({"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "MINT", "quantity": 1, "unit_price": {"amount": 200, "currency": "EUR"}}]});
+    server.post(&path(&request, "/exchange"), wanted.clone()).await.refused(409, "invalid-state");
+    // 2 at 6.50, less their part of 1.00, and the fee.
+    let came = decide(&server, &request, "/receive", goods(2, "restock")).await;
+    assert_eq!(came["refund_due"]["amount"], 1300 - 66 - 50);
+    let problem = json!({"lines": [{"sku": "MINT", "quantity": 1}, {"sku": "TEA", "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}}]});
+    server
+        .post(&path(&request, "/exchange"), problem)
+        .await
+        .invalid(&["/lines/0/unit_price required", "/lines/1/unit_price/currency differs"]);
+    let none = json!({"lines": [{"sku": "TEA", "quantity": 99}]});
+    server.post(&path(&request, "/exchange"), none).await.refused(409, "insufficient-stock");
+
+    let done = decide(&server, &request, "/exchange", wanted.clone()).await;
+    assert_eq!(done["exchange"]["credit"]["amount"], 850, "all that it costs is covered");
+    assert_eq!(done["refund_due"]["amount"], 1184 - 850, "and the rest is to be paid back");
+    let new = server.get(&format!("/v1/orders/{}", done["exchange"]["order_number"])).await.expect(200);
+    assert_eq!(
+        (&new["total"]["amount"], &new["reference"]),
+        (&json!(0), &json!(format!("exchange of {}", order["number"])))
+    );
+    assert_eq!((&new["lines"][0]["unit_price"]["amount"], &new["lines"][0]["tax_rate"]), (&json!(650), &json!(1900)));
+    server.post(&path(&request, "/exchange"), wanted).await.refused(409, "invalid-state");
+
+    let second = ask(&server, &order, 1).await;
+    decide(&server, &second, "/approve", json!({})).await;
+    decide(&server, &second, "/receive", goods(1, "restock")).await;
+    decide(&server, &second, "/close", Value::Null).await;
+    let dearer = json!({"lines": [{"sku": "MINT", "quantity": 1, "unit_price": {"amount": 1000, "currency": "EUR"}}]});
+    let done = decide(&server, &second, "/exchange", dearer).await;
+    let credit = done["exchange"]["credit"]["amount"].as_i64().unwrap();
+    assert_eq!((credit, &done["refund_due"]["amount"]), (650 - 34, &json!(0)));
+    let new = server.get(&format!("/v1/orders/{}", done["exchange"]["order_number"])).await.expect(200);
+    assert_eq!(new["total"]["amount"], 1000 - credit, "what it costs beyond that is to be paid");
+    assert_eq!(each(&server.events("return.exchanged").await, "subject").len(), 2);
+    server.assert_clean().await;
+}

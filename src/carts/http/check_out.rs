@@ -30,11 +30,16 @@ pub(super) struct CheckOut {
     reference: Option<String>,
     #[schema(max_length = 2000)]
     note: Option<String>,
+    /// Whether nothing is sent while some of it waits for stock
+    #[serde(default)]
+    #[schema(default = false)]
+    ship_together: bool,
 }
 
 impl CheckOut {
     fn order(&self) -> NewOrder {
-        let CheckOut { customer_id, customer, shipping_address, shipping_price, reference, note } = self.clone();
+        let CheckOut { customer_id, customer, shipping_address, shipping_price, reference, note, ship_together } =
+            self.clone();
         NewOrder {
             reservation_id: None,
             lines: None,
@@ -44,6 +49,7 @@ impl CheckOut {
             shipping_address,
             shipping_price,
             prices_include_tax: true,
+            ship_together,
             reference,
             note,
             placed_at: None,

@@ -63,6 +63,14 @@ impl Tracking {
     }
 }
 
+/// How a product is sold.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    pub price: Option<Money>,
+    /// When it comes out, or came, if that is known
+    pub release_date: Option<NaiveDate>,
+}
+
 /// Sale before the release
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::inventory::model::product::{Availability, Barcode, NewProduct, Preorder, Product, Sku, Tracking};
+use crate::inventory::model::product::{Availability, Barcode, Listed, NewProduct, Preorder, Product, Sku, Tracking};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::to_json;
 use crate::platform::money::Money;
@@ -338,16 +338,18 @@ pub async fn usage(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Usage> {
     .await
 }
 
-/// The prices of these products, where they have one.
-pub async fn prices(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, Money>> {
+pub async fn listed(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, Listed>> {
     let rows = sqlx::query!(
-        r#"SELECT sku, price_amount AS "amount!", price_currency AS "currency!" FROM inventory.products
-           WHERE sku = ANY ($1) AND price_amount IS NOT NULL"#,
+        "SELECT sku, price_amount, price_currency, preorder_release FROM inventory.products WHERE sku = ANY ($1)",
         skus
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.sku, Money { amount: row.amount, currency: row.currency })).collect())
+    let listed = rows.into_iter().map(|row| {
+        let price = Money::from_columns(row.price_amount, row.price_currency);
+        (row.sku, Listed { price, release_date: row.preorder_release })
+    });
+    Ok(listed.collect())
 }
 
 #[cfg(test)]

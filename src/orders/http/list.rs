@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::orders::Orders;
-use crate::orders::model::{Filter, FulfilmentStatus, Order, OrderStatus};
+use crate::orders::model::{FulfilmentStatus, Order, OrderStatus};
+use crate::orders::repo::Filter;
 use crate::platform::extract::Query;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Problem;

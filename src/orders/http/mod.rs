@@ -1,12 +1,18 @@
 //! Endpoints of orders.
 
+mod add_lines;
 mod cancel;
+mod cancel_line;
 mod create;
 mod deliver;
 mod get;
 mod list;
+mod reallocate;
 mod ship;
+mod substitute;
 mod take_back;
+mod update;
+mod update_line;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,8 +43,13 @@ pub fn router(orders: Orders) -> OpenApiRouter {
     let desk = Desk { create: create::queue(orders.clone()), orders };
     OpenApiRouter::new()
         .routes(routes!(list::list_orders, create::create_order))
-        .routes(routes!(get::get_order))
+        .routes(routes!(get::get_order, update::update_order))
         .routes(routes!(cancel::cancel_order))
+        .routes(routes!(add_lines::add_order_lines))
+        .routes(routes!(update_line::update_order_line))
+        .routes(routes!(cancel_line::cancel_order_line))
+        .routes(routes!(substitute::substitute_order_line))
+        .routes(routes!(reallocate::reallocate_order))
         .routes(routes!(ship::ship_order))
         .routes(routes!(deliver::deliver_shipment))
         .routes(routes!(take_back::return_order))

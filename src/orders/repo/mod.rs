@@ -7,11 +7,13 @@ pub mod personal;
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{Customer, Filter, FulfilmentStatus, LineRecord, OrderHead, OrderStatus};
+use super::change::OrderFields;
+use super::model::{Customer, FulfilmentStatus, LineRecord, OrderHead, OrderStatus};
 use super::pricing::Terms;
 use super::{Draft, DraftLine};
 use crate::inventory::Demand;
@@ -22,6 +24,18 @@ use crate::platform::money::Money;
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
+}
+
+/// What to list.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub status: Option<OrderStatus>,
+    pub fulfilment_status: Option<FulfilmentStatus>,
+    /// Through any of these
+    pub channels: Option<Vec<String>>,
+    pub reference: Option<String>,
+    pub customer_id: Option<Uuid>,
+    pub sku: Option<String>,
 }
 
 struct OrderRow {
@@ -37,6 +51,7 @@ struct OrderRow {
     shipping_address: Option<Value>,
     shipping_price: Option<Value>,
     prices_include_tax: bool,
+    ship_together: bool,
     note: Option<String>,
     reservation_id: Option<Uuid>,
     cancel_reason: Option<String>,
@@ -63,6 +78,7 @@ impl TryFrom<OrderRow> for OrderHead {
             shipping_address: row.shipping_address.map(from_json).transpose()?,
             shipping_price: row.shipping_price.map(from_json).transpose()?,
             prices_include_tax: row.prices_include_tax,
+            ship_together: row.ship_together,
             note: row.note,
             reservation_id: row.reservation_id,
             cancel_reason: row.cancel_reason,
@@ -100,21 +116,22 @@ pub(super) async fn insert(
     let addresses = drafts.iter().map(|draft| draft.buyer.shipping_address.as_ref().map(to_json).transpose());
     let shipping = drafts.iter().map(|draft| draft.new.shipping_price.as_ref().map(to_json).transpose());
     let include_tax: Vec<bool> = drafts.iter().map(|draft| draft.new.prices_include_tax).collect();
+    let together: Vec<bool> = drafts.iter().map(|draft| draft.new.ship_together).collect();
     let reservations: Vec<Option<Uuid>> = drafts.iter().map(|draft| draft.new.reservation_id).collect();
     let placed: Vec<Timestamp> = drafts.iter().map(|draft| draft.order.placed_at).collect();
     let rows = sqlx::query_as!(
         OrderRow,
         r#"INSERT INTO orders.orders (id, status, channel, reference, customer, shipping_address, note, reservation_id,
-                                      placed_at, shipping_price, prices_include_tax, customer_id, created_at, updated_at)
+                                      placed_at, shipping_price, prices_include_tax, customer_id, ship_together, created_at, updated_at)
            SELECT id, 'placed', channel, reference, customer, shipping_address, note, reservation_id, placed_at,
-                  shipping_price, prices_include_tax, customer_id, $12, $12
+                  shipping_price, prices_include_tax, customer_id, ship_together, $12, $12
            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::uuid[],
-                       $8::timestamptz[], $9::jsonb[], $10::bool[], $11::uuid[])
+                       $8::timestamptz[], $9::jsonb[], $10::bool[], $11::uuid[], $13::bool[])
                 WITH ORDINALITY
                 AS o (id, channel, reference, customer, shipping_address, note, reservation_id, placed_at,
-                      shipping_price, prices_include_tax, customer_id, n) ORDER BY n
+                      shipping_price, prices_include_tax, customer_id, ship_together, n) ORDER BY n
            RETURNING id, number, status, payment_status, fulfilment_status, channel, reference, customer_id,
-                     customer, shipping_address, shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for,
+                     customer, shipping_address, shipping_price, prices_include_tax, ship_together, note, reservation_id, cancel_reason, held_for,
                      placed_at AS "placed_at: Timestamp", created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp""#,
         &ids,
         &text(|draft| draft.channel.clone()) as &[Option<String>],
@@ -127,7 +144,8 @@ pub(super) async fn insert(
         &shipping.collect::<sqlx::Result<Vec<Option<Value>>>>()? as &[Option<Value>],
         &include_tax,
         &named as &[Option<Uuid>],
-        now as Timestamp
+        now as Timestamp,
+        &together
     )
     .fetch_all(conn)
     .await?;
@@ -140,7 +158,25 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
         let lines = draft.lines.iter().zip(&draft.order.wish.demands).filter(|(_, demand)| demand.quantity > 0);
         lines.zip(1..).map(|((line, demand), n)| (draft.order.order_id, line, demand, n))
     });
-    let lines: Vec<(Uuid, &DraftLine, &Demand, i32)> = lines.collect();
+    insert_numbered(conn, lines.collect()).await
+}
+
+/// Adds lines to an order after those that it has.
+pub(super) async fn add_lines(
+    conn: &mut PgConnection,
+    order: Uuid,
+    lines: &[(DraftLine, Demand)],
+) -> sqlx::Result<Vec<LineRecord>> {
+    let last = sqlx::query_scalar!("SELECT max(line) FROM orders.lines WHERE order_id = $1", order);
+    let next = last.fetch_one(&mut *conn).await?.unwrap_or(0) + 1;
+    let lines = lines.iter().zip(next..).map(|((line, demand), n)| (order, line, demand, n));
+    insert_numbered(conn, lines.collect()).await
+}
+
+async fn insert_numbered(
+    conn: &mut PgConnection,
+    lines: Vec<(Uuid, &DraftLine, &Demand, i32)>,
+) -> sqlx::Result<Vec<LineRecord>> {
     if lines.is_empty() {
         return Ok(Vec::new());
     }
@@ -154,10 +190,11 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
     let discounts: Vec<i64> = lines.iter().map(|(_, line, ..)| line.terms.discount).collect();
     let rates: Vec<i32> = lines.iter().map(|(_, line, ..)| line.terms.tax_rate).collect();
     let numbers: Vec<i32> = lines.iter().map(|(.., n)| *n).collect();
+    let promised: Vec<Option<NaiveDate>> = lines.iter().map(|(_, line, ..)| line.promised_for).collect();
     sqlx::query!(
-        "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line, discount, tax_rate)
+        "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line, discount, tax_rate, promised_for)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::int[],
-                              $8::bigint[], $9::int[])",
+                              $8::bigint[], $9::int[], $10::date[])",
         &orders,
         &ids,
         &skus as &[&str],
@@ -166,7 +203,8 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
         &currencies as &[Option<&str>],
         &numbers,
         &discounts,
-        &rates
+        &rates,
+        &promised as &[Option<NaiveDate>]
     )
     .execute(conn)
     .await?;
@@ -179,6 +217,7 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) 
         shipped: 0,
         returned: 0,
         cancelled: 0,
+        promised_for: line.promised_for,
     });
     Ok(records.collect())
 }
@@ -201,7 +240,7 @@ pub(super) async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Res
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, ship_together, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders WHERE id = ANY ($1) ORDER BY id"#,
         ids
@@ -222,7 +261,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, ship_together, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
@@ -253,7 +292,7 @@ async fn list_with_product(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, ship_together, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders
            WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fulfilment_status = $2)
@@ -277,7 +316,8 @@ async fn list_with_product(
 
 pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<LineRecord>> {
     let rows = sqlx::query!(
-        "SELECT id, order_id, sku, quantity, price_amount, price_currency, discount, tax_rate, shipped, returned, cancelled
+        "SELECT id, order_id, sku, quantity, price_amount, price_currency, discount, tax_rate, shipped, returned, cancelled,
+                promised_for
          FROM orders.lines WHERE order_id = ANY ($1) ORDER BY order_id, line",
         orders
     )
@@ -296,6 +336,7 @@ pub(super) async fn lines_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::
         shipped: row.shipped,
         returned: row.returned,
         cancelled: row.cancelled,
+        promised_for: row.promised_for,
     });
     Ok(lines.collect())
 }
@@ -319,4 +360,54 @@ pub(super) async fn set_status(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+pub(super) async fn set_fields(conn: &mut PgConnection, id: Uuid, fields: &OrderFields) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE orders.orders SET customer = $2, shipping_address = $3, ship_together = $4, reference = $5, note = $6
+         WHERE id = $1",
+        id,
+        to_json(&fields.customer)?,
+        fields.shipping_address.as_ref().map(to_json).transpose()?,
+        fields.ship_together,
+        fields.reference,
+        fields.note
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_promised_for(
+    conn: &mut PgConnection,
+    line: Uuid,
+    promised_for: Option<NaiveDate>,
+) -> sqlx::Result<()> {
+    let set = sqlx::query!("UPDATE orders.lines SET promised_for = $2 WHERE id = $1", line, promised_for);
+    set.execute(conn).await?;
+    Ok(())
+}
+
+pub(super) async fn due(
+    conn: &mut PgConnection,
+    until: Timestamp,
+    placed_before: Timestamp,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT id FROM orders.orders o
+         WHERE status = 'placed' AND fulfilment_status IN ('unfulfilled', 'partially_fulfilled')
+           AND ($3::uuid IS NULL OR id > $3)
+           AND EXISTS (SELECT FROM orders.lines l WHERE l.order_id = o.id AND l.shipped + l.cancelled < l.quantity
+                       AND CASE WHEN l.promised_for IS NULL THEN o.placed_at <= $2
+                                ELSE (l.promised_for + 1)::timestamp AT TIME ZONE 'UTC' <= $1 END)
+         ORDER BY id LIMIT $4",
+        until as Timestamp,
+        placed_before as Timestamp,
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await
 }

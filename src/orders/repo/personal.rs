@@ -15,7 +15,7 @@ pub async fn of_customer(conn: &mut PgConnection, customer: Uuid) -> sqlx::Resul
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, number, status, payment_status, fulfilment_status, channel, reference, customer_id, customer, shipping_address,
-                  shipping_price, prices_include_tax, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
+                  shipping_price, prices_include_tax, ship_together, note, reservation_id, cancel_reason, held_for, placed_at AS "placed_at: Timestamp",
                   created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
            FROM orders.orders WHERE customer_id = $1 ORDER BY id"#,
         customer

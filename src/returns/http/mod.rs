@@ -3,6 +3,7 @@
 mod approve;
 mod cancel;
 mod close;
+mod exchange;
 mod get;
 mod list;
 mod receive;
@@ -22,6 +23,7 @@ pub fn router(returns: Returns) -> OpenApiRouter {
         .routes(routes!(approve::approve_return))
         .routes(routes!(reject::reject_return))
         .routes(routes!(receive::receive_return))
+        .routes(routes!(exchange::exchange_return))
         .routes(routes!(close::close_return))
         .routes(routes!(cancel::cancel_return))
         .with_state(returns)

@@ -1,0 +1,41 @@
+//! `POST /v1/orders/{id}/lines/{line_id}/substitute`
+
+use axum::extract::State;
+use uuid::Uuid;
+
+use crate::access::Limits;
+use crate::orders::Orders;
+use crate::orders::change::Substitution;
+use crate::orders::model::Order;
+use crate::platform::command::Command;
+use crate::platform::extract::{Json, Path};
+use crate::platform::problem::{Problem, ProblemDocument};
+use crate::platform::reply::Reply;
+
+/// Sell something else in the place of a line
+///
+/// The units are cancelled, and a line of the other product is added at the same price, in one step. Ask the customer first.
+#[utoipa::path(post, path = "/v1/orders/{id}/lines/{line_id}/substitute", tag = "orders",
+    security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["channel"]))),
+    params(("id" = String, Path, description = "Its id or its number", example = "1001"), ("line_id" = Uuid, Path)),
+    request_body = Substitution, responses(
+    (status = 200, description = "The order as it is now", body = Order),
+    (status = 404, description = "No such order, or no such line of it", body = ProblemDocument),
+    (status = 409, description = "Not enough stock of the other product (`insufficient-stock`), or so many are not open (`invalid-state`)", body = ProblemDocument),
+))]
+pub(super) async fn substitute_order_line(
+    State(orders): State<Orders>,
+    Path((id, line)): Path<(String, Uuid)>,
+    limits: Limits,
+    command: Command<Json<Substitution>>,
+) -> Result<Reply, Problem> {
+    let run = command.run((orders, id, line, limits), |tx, (orders, id, line, limits), command| {
+        Box::pin(async move {
+            let order = orders.lock_in_tx(tx, id, limits).await?;
+            command.was(&order);
+            command.about(format!("/v1/orders/{}", order.head.id));
+            Ok(Reply::resource(&orders.substitute_in_tx(tx, &order, *line, &command.body.0).await?))
+        })
+    });
+    run.await
+}
