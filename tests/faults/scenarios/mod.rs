@@ -6,6 +6,7 @@ mod disk_full;
 mod expiry;
 mod feed;
 mod kills;
+mod lives;
 mod notices;
 mod payments;
 mod postgres_stops;
@@ -103,5 +104,10 @@ pub const ALL: &[Scenario] = &[
         name: "payments",
         about: "cards are charged and paid back by servers that are killed, and calls and answers are lost",
         play: |run| Box::pin(payments::play(run)),
+    },
+    Scenario {
+        name: "lives",
+        about: "orders live through any sequence of calls, from a cart to a return, on servers that are killed",
+        play: |run| Box::pin(lives::play(run)),
     },
 ];

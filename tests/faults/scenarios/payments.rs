@@ -27,12 +27,7 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let postgres = Postgres::create(home.path()).await?;
     let stripe = Stripe::start().await;
     stripe.lose(run.seed);
-    let node = || -> Result<Node> {
-        let node = Node::new(&postgres)?.setting("STOCKHOLD_STRIPE_SECRET_KEY", SECRET_KEY);
-        let node = node.setting("STOCKHOLD_STRIPE_API_BASE", &stripe.url).setting("STOCKHOLD_STRIPE_RETRY_SECONDS", 1);
-        Ok(node.setting("STOCKHOLD_STRIPE_TIMEOUT_SECONDS", 1))
-    };
-    let nodes = vec![node()?, node()?];
+    let nodes = vec![node_with(&postgres, &stripe)?, node_with(&postgres, &stripe)?];
     let mut stage = Stage::of(home, postgres, nodes).await?;
     let many = run.scaled(10_000, 96);
     stage.stock(vec![("TEA".to_owned(), i64::try_from(many)?)]).await?;
@@ -61,9 +56,9 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let begun = Instant::now();
     // Of what was under way in a server that was killed, its lease has to run out first.
     let patience = PATIENCE + Duration::from_secs(30);
-    while is_under_way(&client).await? {
+    while let Some(open) = under_way(&client).await? {
         if begun.elapsed() > patience {
-            return Err("payments do not come to an end".into());
+            return Err(format!("it does not come to an end: {open}").into());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -88,17 +83,25 @@ pub async fn play(run: Run) -> Result<Verdict> {
     Ok(verdict)
 }
 
-async fn is_under_way(client: &Client) -> Result<bool> {
+/// A server that asks this Stripe, and asks again soon.
+pub fn node_with(postgres: &Postgres, stripe: &Stripe) -> Result<Node> {
+    let node = Node::new(postgres)?.setting("STOCKHOLD_STRIPE_SECRET_KEY", SECRET_KEY);
+    let node = node.setting("STOCKHOLD_STRIPE_API_BASE", &stripe.url).setting("STOCKHOLD_STRIPE_RETRY_SECONDS", 1);
+    Ok(node.setting("STOCKHOLD_STRIPE_TIMEOUT_SECONDS", 1))
+}
+
+/// Something that has not come to its end.
+pub async fn under_way(client: &Client) -> Result<Option<Value>> {
     let kinds =
         ["workflow", "payments_of_cancelled", "payment"].map(|kind| format!("/v1/jobs?kind={kind}&status=pending"));
     let statuses = ["running", "compensating"].map(|status| format!("/v1/workflow-runs?status={status}"));
     for list in kinds.iter().chain(&statuses) {
         let open = client.get(&format!("{list}&limit=1")).await?;
-        if open["items"].as_array().is_none_or(|open| !open.is_empty()) {
-            return Ok(true);
+        if let Some(open) = open["items"].as_array().and_then(|items| items.first()) {
+            return Ok(Some(open.clone()));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What is to become of an order's money: so much is kept.
