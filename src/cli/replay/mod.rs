@@ -34,7 +34,8 @@ use super::client::{self, Client};
 /// The replay makes its own warehouses and channel, the products and their opening stock, then for
 /// each invoice a cart, which is checked out into an order, paid by hand and shipped, for each cancellation
 /// the returns and refunds, for each write-off an adjustment. Customers are those that the file has a number
-/// for; others are guests. Idempotency keys follow from the file: run it again after a crash, within
+/// for; others are guests. Prices with a fraction of a penny are rounded line by line, and the summary says by how
+/// much. Idempotency keys follow from the file: run it again after a crash, within
 /// a day, and it goes on where it stopped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
