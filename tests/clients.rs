@@ -11,12 +11,13 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use server::{LONG, Server, command, place, within};
+use server::{LONG, Process, Server, command, place, within};
+
+const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
 /// Two customers, and a guest who buys on invoice 2. Of 85123A an invoice has two prices, and 22423 costs a fraction of a penny. C5 sends back what
 /// was sold at its price, C6 all of another invoice, and C7 what nobody knows of.
 const INVOICES: &str = "\
-InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
 1,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom
 1,85123A,HOLDER,2,2010-12-01 08:26:00,2.10,17850,United Kingdom
 1,POST,POSTAGE,1,2010-12-01 08:26:00,18.00,17850,United Kingdom
@@ -57,7 +58,7 @@ fn all_of<'a>(items: &'a [Value], field: &str) -> BTreeSet<&'a str> {
 fn a_file_is_bought_paid_and_given_back_to_the_penny_and_once() {
     let home = place();
     let file = home.path().join("invoices.csv");
-    fs::write(&file, INVOICES).expect("a new file");
+    fs::write(&file, format!("{HEADER}{INVOICES}")).expect("a new file");
     let file = file.to_str().expect("the test's own path is text");
     let server = Server::start(home.path(), &home.path().join("data"));
     let replay = |more: &[&str]| stockhold(home.path(), &server, &[&["replay", file, "--json"], more].concat());
@@ -106,6 +107,39 @@ fn a_file_is_bought_paid_and_given_back_to_the_penny_and_once() {
     let differences = json!(["2: refunded £0.01 for £0.00, partially_refunded for paid"]);
     assert_eq!(again["money"]["differences"], differences);
     assert_eq!(again["server"]["found"], 4, "no order was placed twice");
+}
+
+/// Both are killed somewhere between a cart, its order, its payment and its shipment.
+#[test]
+fn a_replay_that_is_killed_with_its_server_goes_on_where_it_stopped() {
+    const INVOICES: usize = 150;
+    let home = place();
+    let (file, data) = (home.path().join("invoices.csv"), home.path().join("data"));
+    let mut text = HEADER.to_owned();
+    for n in 0..INVOICES {
+        let customer = if n % 3 == 0 { String::new() } else { (n % 7).to_string() };
+        text += &format!("{n},{},NAME,{},2010-12-01 08:26:00,1.25,{customer},France\n", 20_000 + n % 5, 1 + n % 4);
+        if n % 10 == 5 {
+            text += &format!("C{n},{},NAME,-1,2010-12-01 08:30:00,1.25,{customer},France\n", 20_000 + n % 5);
+        }
+    }
+    fs::write(&file, text).expect("a new file");
+    let file = file.to_str().expect("the test's own path is text");
+    let mut server = Server::start(home.path(), &data);
+    let key = server.key.clone().expect("a first start prints a key");
+    let mut client = command(home.path());
+    client.args(["replay", file, "--url", &format!("http://{}", server.address), "--key", &key]);
+    let mut client = Process::start(client, home.path());
+    let orders = |server: &Server| list(server, "/v1/orders?channel=REPLAY&limit=200").len();
+    within(LONG, "some orders are placed", || orders(&server) >= INVOICES / 5);
+    client.kill();
+    server.process.kill();
+
+    let mut server = Server::start(home.path(), &data);
+    server.key = Some(key);
+    let told = summary(&stockhold(home.path(), &server, &["replay", file, "--json", "--ledger"]));
+    assert_eq!((&told["ok"], &told["faults"]), (&json!(true), &json!([])), "{told:#}");
+    assert_eq!((orders(&server), &told["money"]["carts_checked_out"]), (INVOICES, &json!(INVOICES)));
 }
 
 /// All that the demo is to show is there, after a second run as after the first, and what it prints works.
