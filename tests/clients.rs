@@ -112,11 +112,11 @@ fn a_file_is_bought_paid_and_given_back_to_the_penny_and_once() {
 /// Both are killed somewhere between a cart, its order, its payment and its shipment.
 #[test]
 fn a_replay_that_is_killed_with_its_server_goes_on_where_it_stopped() {
-    const INVOICES: usize = 150;
+    const COUNT: usize = 150;
     let home = place();
     let (file, data) = (home.path().join("invoices.csv"), home.path().join("data"));
     let mut text = HEADER.to_owned();
-    for n in 0..INVOICES {
+    for n in 0..COUNT {
         let customer = if n % 3 == 0 { String::new() } else { (n % 7).to_string() };
         text += &format!("{n},{},NAME,{},2010-12-01 08:26:00,1.25,{customer},France\n", 20_000 + n % 5, 1 + n % 4);
         if n % 10 == 5 {
@@ -131,7 +131,7 @@ fn a_replay_that_is_killed_with_its_server_goes_on_where_it_stopped() {
     client.args(["replay", file, "--url", &format!("http://{}", server.address), "--key", &key]);
     let mut client = Process::start(client, home.path());
     let orders = |server: &Server| list(server, "/v1/orders?channel=REPLAY&limit=200").len();
-    within(LONG, "some orders are placed", || orders(&server) >= INVOICES / 5);
+    within(LONG, "some orders are placed", || orders(&server) >= COUNT / 5);
     client.kill();
     server.process.kill();
 
@@ -139,7 +139,7 @@ fn a_replay_that_is_killed_with_its_server_goes_on_where_it_stopped() {
     server.key = Some(key);
     let told = summary(&stockhold(home.path(), &server, &["replay", file, "--json", "--ledger"]));
     assert_eq!((&told["ok"], &told["faults"]), (&json!(true), &json!([])), "{told:#}");
-    assert_eq!((orders(&server), &told["money"]["carts_checked_out"]), (INVOICES, &json!(INVOICES)));
+    assert_eq!((orders(&server), &told["money"]["carts_checked_out"]), (COUNT, &json!(COUNT)));
 }
 
 /// All that the demo is to show is there, after a second run as after the first, and what it prints works.
