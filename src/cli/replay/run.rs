@@ -130,11 +130,13 @@ impl<'a> Driver<'a> {
         let mut body = json!({"reference": sale.reference});
         if let Some(reference) = sale.customer.as_deref() {
             let known = match customers.get(reference) {
-                Some(id) => id.clone(),
-                None => self.customer(reference).await?,
+                Some(known) => known,
+                None => {
+                    let added = self.customer(reference).await?;
+                    customers.entry(reference).or_insert(added)
+                }
             };
             body["customer_id"] = json!(known);
-            customers.insert(reference, known);
         }
         if let Some(country) = sale.country {
             body["shipping_address"] = json!({"country": country});
