@@ -45,7 +45,7 @@ enum Command {
     Restore(restore::Args),
     /// Fill an empty instance with a small shop to look at
     Demo(demo::Args),
-    /// Drive a file of real invoices through the API, as a shop would, and prove that every unit arrived
+    /// Drive a file of real invoices through the API, as a shop would, and prove that every unit and every penny arrived
     Replay(replay::Args),
     /// Make, list, rotate and revoke API keys
     Keys(keys::Args),

@@ -160,6 +160,10 @@ impl Client {
         Ok(self.send(self.call(Method::PATCH, path, &[])?.with_body(body)?).await?.body)
     }
 
+    pub async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Error> {
+        Ok(self.send(self.call(Method::PUT, path, &[])?.with_body(body)?).await?.body)
+    }
+
     fn call(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Call<'_>, Error> {
         Ok(Call {
             name: format!("{method} /v1/{}", path.join("/")),

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+/// Counted up where other requests are made of the same data.
+const REQUESTS: &str = "2";
 const PRODUCTS: &str = include_str!("products.csv");
 const STOCK: &str = include_str!("stock.csv");
 const CUSTOMERS: &str = include_str!("customers.csv");
@@ -171,9 +173,31 @@ impl Data {
     }
 }
 
+impl Data {
+    /// A product of which nothing is left when all is ordered, and that may not be backordered.
+    pub fn sold_out(&self) -> Option<&str> {
+        let mut left: HashMap<&str, i64> = HashMap::new();
+        for row in &self.stock {
+            *left.entry(&row.sku).or_default() += row.opening + row.delivered;
+        }
+        for (sku, quantity) in
+            self.orders.iter().filter(|order| order.fate != Fate::Cancelled).flat_map(|order| order.lines())
+        {
+            *left.entry(sku).or_default() -= quantity;
+        }
+        let is_out =
+            |product: &&Product| product.backorder_limit.is_none() && left.get(product.sku.as_str()) == Some(&0);
+        self.products.iter().find(is_out).map(|product| product.sku.as_str())
+    }
+
+    pub fn price_pence(&self, sku: &str) -> i64 {
+        self.products.iter().find(|product| product.sku == sku).map_or(0, |product| product.price_pence)
+    }
+}
+
 /// Tells one edition of the data from another, as the requests differ.
 pub fn edition() -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::new_with_prefix(REQUESTS);
     for text in [PRODUCTS, STOCK, CUSTOMERS, ORDERS, RETURNS, TRANSFERS, CONDITIONS, CARTS] {
         hash.update(text);
     }
@@ -232,6 +256,13 @@ mod tests {
         }
         assert!(stock.values().all(|left| *left >= 0));
         assert!(stock.values().filter(|left| **left == 0).count() >= 5, "some products are out of stock");
+    }
+
+    #[test]
+    fn something_is_sold_out() {
+        let data = Data::read().unwrap();
+        let sku = data.sold_out().unwrap();
+        assert!(data.price_pence(sku) > 0);
     }
 
     #[test]

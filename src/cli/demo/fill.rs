@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Error;
-use super::data::{Data, Fate, Order, Product, TransferLine, TransferState};
-use super::places::{self, FIRST_WAREHOUSE};
+use super::data::{Customer, Data, Fate, Order, Product, TransferLine, TransferState};
+use super::places::{self, MARKET};
 use crate::cli::client::{Batch, Client};
 
 const BATCH: usize = 500;
@@ -34,6 +35,26 @@ struct Warehouse {
     created_at: DateTime<Utc>,
 }
 
+/// An order of the demo, and what belongs to it.
+pub struct Placed {
+    pub id: String,
+    /// Not of orders that are paid elsewhere, and of some that are not paid at all
+    pub payment: Option<String>,
+    pub shipments: Vec<String>,
+}
+
+/// What was taken over of another channel.
+#[derive(Debug, Deserialize)]
+struct Import {
+    order: PlacedOrder,
+}
+
+#[derive(Debug, Deserialize)]
+struct Payment {
+    id: String,
+    amount: i64,
+}
+
 #[derive(Debug, Deserialize)]
 struct PlacedOrder {
     id: String,
@@ -52,8 +73,8 @@ struct Allocation {
 }
 
 #[derive(Debug, Deserialize)]
-struct Created {
-    id: String,
+pub(super) struct Created {
+    pub id: String,
 }
 
 impl<'a> Filler<'a> {
@@ -78,22 +99,27 @@ impl<'a> Filler<'a> {
         format!("demo-{}-{step}", self.edition)
     }
 
-    fn ago(&self, span: Duration) -> String {
+    pub(super) fn ago(&self, span: Duration) -> String {
         (self.today - span).to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
-    async fn post(&self, path: &[&str], step: &str, body: &impl Serialize) -> Result<Value, Error> {
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        step: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
         Ok(self.client.post(path, &self.key(step), body).await?)
     }
 
     pub async fn places(&self) -> Result<(), Error> {
         for (code, body) in places::warehouses() {
             let step = format!("warehouse-{code}");
-            self.post(&["warehouses"], &step, &body).await?;
+            self.post::<Value>(&["warehouses"], &step, &body).await?;
         }
         for (code, body) in places::channels() {
             let step = format!("channel-{code}");
-            self.post(&["channels"], &step, &body).await?;
+            self.post::<Value>(&["channels"], &step, &body).await?;
         }
         Ok(())
     }
@@ -163,48 +189,89 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    /// Places the orders, oldest first, and ships or cancels most; the ids are by reference.
-    pub async fn orders(&self) -> Result<HashMap<&'a str, String>, Error> {
+    /// Who buys; the ids are by reference.
+    pub async fn customers(&self) -> Result<HashMap<&'a str, String>, Error> {
+        let added = self.data.customers.values().map(|customer| async move {
+            let body = json!({
+                "reference": customer.reference, "name": customer.name, "email": customer.email,
+                "addresses": [{"label": "Home", "address": address(customer), "default_shipping": true, "default_billing": true}],
+                "consent": {"marketing": customer.country == "GB", "source": "checkout"},
+            });
+            let added: Created = self.post(&["customers"], &format!("customer-{}", customer.reference), &body).await?;
+            Ok::<_, Error>((customer.reference.as_str(), added.id))
+        });
+        stream::iter(added).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Places the orders, oldest first, has them paid, and ships or cancels most; they are by reference.
+    pub async fn orders(&self, customers: &HashMap<&str, String>) -> Result<HashMap<&'a str, Placed>, Error> {
         let mut placed = HashMap::new();
         for (number, order) in self.data.orders.iter().enumerate() {
-            let id = self.order(order, number).await?;
-            placed.insert(order.reference.as_str(), id);
+            placed.insert(order.reference.as_str(), self.order(order, number, customers).await?);
             self.bar.inc(1);
         }
         Ok(placed)
     }
 
-    async fn order(&self, order: &Order, number: usize) -> Result<String, Error> {
+    async fn order(&self, order: &Order, number: usize, customers: &HashMap<&str, String>) -> Result<Placed, Error> {
         let lines: Vec<Value> =
             order.lines().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
         let mut body = json!({
-            "lines": lines, "channel": order.channel, "reference": order.reference,
-            "placed_at": self.ago(Duration::minutes(order.minutes_ago)),
+            "lines": lines, "reference": order.reference, "placed_at": self.ago(Duration::minutes(order.minutes_ago)),
         });
-        if let Some(customer) = self.data.customers.get(&order.customer) {
-            body["customer"] = json!({"reference": customer.reference, "name": customer.name, "email": customer.email});
-            body["shipping_address"] = json!({
-                "city": customer.city, "postal_code": customer.postal_code, "country": customer.country,
-                "latitude": customer.latitude, "longitude": customer.longitude,
-            });
-        }
-        let key = self.key(&format!("order-{}", order.reference));
-        let placed: PlacedOrder = self.client.post(&["orders"], &key, &body).await?;
-        match order.fate {
-            Fate::Open => {}
+        let step = format!("order-{}", order.reference);
+        let (placed, payment) = if order.channel == MARKET {
+            let customer = self.data.customers.get(&order.customer);
+            body["customer"] = json!({"name": customer.map(|customer| &customer.name)});
+            body["shipping_address"] = json!(customer.map(address));
+            body["paid"] = json!({"method": "marketplace"});
+            let Import { order } = self.post(&["channels", MARKET, "orders"], &step, &body).await?;
+            (order, None)
+        } else {
+            body["channel"] = json!(order.channel);
+            body["customer_id"] = json!(customers.get(order.customer.as_str()));
+            let placed: PlacedOrder = self.post(&["orders"], &step, &body).await?;
+            let payment = self.pay(order, &placed.id, number).await?;
+            (placed, payment)
+        };
+        let shipments = match order.fate {
+            Fate::Open => Vec::new(),
             Fate::Cancelled => {
                 let step = format!("cancel-{}", order.reference);
                 let reason = json!({"reason": "Ordered by mistake"});
-                self.post(&["orders", &placed.id, "cancel"], &step, &reason).await?;
+                self.post::<Value>(&["orders", &placed.id, "cancel"], &step, &reason).await?;
+                Vec::new()
             }
             Fate::Shipped => self.ship(order, &placed, number).await?,
-        }
-        Ok(placed.id)
+        };
+        Ok(Placed { id: placed.id, payment, shipments })
     }
 
-    async fn ship(&self, order: &Order, placed: &PlacedOrder, number: usize) -> Result<(), Error> {
+    /// What has left is paid; of the others some are, some in part, for some the money is promised (what is cancelled
+    /// voids that), and some are not paid at all.
+    async fn pay(&self, order: &Order, id: &str, number: usize) -> Result<Option<String>, Error> {
+        let (method, capture, is_in_part) = match (order.fate, number % 5) {
+            (Fate::Shipped, turn) => (["card_terminal", "invoice", "bank_transfer"][turn % 3], "automatic", false),
+            (Fate::Cancelled, _) | (Fate::Open, 0) => ("invoice", "manual", false),
+            (Fate::Open, 1) => ("bank_transfer", "manual", false),
+            (Fate::Open, 2) => ("bank_transfer", "automatic", false),
+            (Fate::Open, 3) => ("invoice", "manual", true),
+            (Fate::Open, _) => return Ok(None),
+        };
+        let body = json!({"order_id": id, "provider": "manual", "method": method, "capture": capture});
+        let payment: Payment = self.post(&["payments"], &format!("pay-{}", order.reference), &body).await?;
+        if is_in_part {
+            let half = json!({"amount": (payment.amount / 2).max(1)});
+            let path = ["payments", &payment.id, "capture"];
+            self.post::<Value>(&path, &format!("capture-{}", order.reference), &half).await?;
+        }
+        Ok(Some(payment.id))
+    }
+
+    async fn ship(&self, order: &Order, placed: &PlacedOrder, number: usize) -> Result<Vec<String>, Error> {
         let warehouses: BTreeSet<&str> =
             placed.lines.iter().flat_map(|line| &line.allocations).map(|from| from.warehouse.as_str()).collect();
+        let mut shipments = Vec::new();
         for (part, warehouse) in warehouses.into_iter().enumerate() {
             let body = json!({
                 "warehouse": warehouse, "carrier": CARRIERS[(number + part) % CARRIERS.len()],
@@ -212,31 +279,15 @@ impl<'a> Filler<'a> {
                 "shipped_at": self.ago(Duration::minutes(order.shipped_minutes_ago)),
             });
             let step = format!("ship-{}-{warehouse}", order.reference);
-            let made = self.post(&["orders", &placed.id, "shipments"], &step, &body).await?;
-            let Created { id: shipment } = serde_json::from_value(made).map_err(Error::Answer)?;
+            let Created { id: shipment } = self.post(&["orders", &placed.id, "shipments"], &step, &body).await?;
             if let Some(minutes) = order.delivered_minutes_ago {
                 let body = json!({"delivered_at": self.ago(Duration::minutes(minutes))});
                 let path = ["orders", &placed.id, "shipments", &shipment, "deliver"];
-                self.post(&path, &format!("deliver-{}-{warehouse}", order.reference), &body).await?;
+                self.post::<Value>(&path, &format!("deliver-{}-{warehouse}", order.reference), &body).await?;
             }
+            shipments.push(shipment);
         }
-        Ok(())
-    }
-
-    pub async fn returns(&self, orders: &HashMap<&str, String>) -> Result<(), Error> {
-        for back in &self.data.returns {
-            let Some(order) = orders.get(back.order.as_str()) else {
-                continue;
-            };
-            let body = json!({
-                "lines": [{"sku": back.sku, "quantity": back.quantity, "disposition": back.disposition,
-                    "warehouse": FIRST_WAREHOUSE}],
-                "reason": back.reason, "received_at": self.ago(Duration::minutes(back.minutes_ago)),
-            });
-            let step = format!("return-{}", back.order);
-            self.post(&["orders", order, "returns"], &step, &body).await?;
-        }
-        Ok(())
+        Ok(shipments)
     }
 
     pub async fn transfers(&self) -> Result<(), Error> {
@@ -248,15 +299,14 @@ impl<'a> Filler<'a> {
             let first = lines[0];
             let items: Vec<Value> = lines.iter().map(|l| json!({"sku": l.sku, "quantity": l.quantity})).collect();
             let body = json!({"from": first.from, "to": first.to, "lines": items, "reference": format!("DEMO-{name}")});
-            let made = self.post(&["transfers"], &format!("transfer-{name}"), &body).await?;
-            let Created { id } = serde_json::from_value(made).map_err(Error::Answer)?;
+            let Created { id } = self.post(&["transfers"], &format!("transfer-{name}"), &body).await?;
             if first.state == TransferState::Draft {
                 continue;
             }
-            self.post(&["transfers", &id, "ship"], &format!("transfer-ship-{name}"), &json!({})).await?;
+            self.post::<Value>(&["transfers", &id, "ship"], &format!("transfer-ship-{name}"), &json!({})).await?;
             if first.state == TransferState::PartlyReceived {
                 let body = json!({"lines": [{"sku": first.sku, "quantity": first.quantity / 2}]});
-                self.post(&["transfers", &id, "receipts"], &format!("transfer-receive-{name}"), &body).await?;
+                self.post::<Value>(&["transfers", &id, "receipts"], &format!("transfer-receive-{name}"), &body).await?;
             }
         }
         Ok(())
@@ -266,23 +316,16 @@ impl<'a> Filler<'a> {
         for (number, row) in self.data.conditions.iter().enumerate() {
             let body = json!({"sku": row.sku, "warehouse": row.warehouse, "quantity": row.quantity,
                 "from": "good", "to": row.condition, "note": row.note});
-            self.post(&["stock", "condition-changes"], &format!("condition-{number}"), &body).await?;
+            self.post::<Value>(&["stock", "condition-changes"], &format!("condition-{number}"), &body).await?;
         }
         Ok(())
     }
+}
 
-    /// Holds of shoppers who are still looking.
-    pub async fn carts(&self) -> Result<(), Error> {
-        let mut carts: BTreeMap<&str, (i64, Vec<Value>)> = BTreeMap::new();
-        for line in &self.data.carts {
-            let (ttl, lines) = carts.entry(&line.owner).or_default();
-            *ttl = line.ttl_seconds;
-            lines.push(json!({"sku": line.sku, "quantity": line.quantity}));
-        }
-        for (owner, (ttl_seconds, lines)) in carts {
-            let body = json!({"lines": lines, "ttl_seconds": ttl_seconds, "owner": owner, "channel": "WEB"});
-            self.post(&["reservations"], owner, &body).await?;
-        }
-        Ok(())
-    }
+/// Where a customer lives.
+fn address(customer: &Customer) -> Value {
+    json!({
+        "city": customer.city, "postal_code": customer.postal_code, "country": customer.country,
+        "latitude": customer.latitude, "longitude": customer.longitude,
+    })
 }

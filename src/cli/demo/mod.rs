@@ -2,6 +2,7 @@
 
 mod data;
 mod fill;
+mod life;
 mod places;
 
 use std::process::ExitCode;
@@ -12,13 +13,15 @@ use serde_json::Value;
 
 use self::data::Data;
 use self::fill::Filler;
+use self::life::Shown;
 use self::places::FIRST_WAREHOUSE;
 use super::client::{self, Client, Page};
 
 /// Fill an empty instance with a small living shop
 ///
-/// 300 products of a real gift shop, three warehouses, two channels, stock, four weeks of orders that
-/// end today, returns, transfers, damaged goods and carts. It refuses an instance that has products
+/// 300 products of a real gift shop, three warehouses, three channels, stock, customers, four weeks of orders that
+/// end today, with payments, orders of a marketplace, a workflow for trade customers, parcels on their way,
+/// returns, transfers, damaged goods and carts. It refuses an instance that has products
 /// of its own; cut off, it goes on where it stopped when run again within a day.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,8 +37,6 @@ pub enum Error {
     Data(#[from] csv::Error),
     #[error("{step}: {problem}")]
     Item { step: String, problem: String },
-    #[error("an answer of the server could not be read")]
-    Answer(#[source] serde_json::Error),
     #[error(
         "this instance is not empty: the demo wants one without products and without a warehouse {FIRST_WAREHOUSE}"
     )]
@@ -59,18 +60,25 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
     filler.products().await?;
     bar.set_message("stock");
     filler.stock().await?;
+    bar.set_message("customers");
+    let customers = filler.customers().await?;
     bar.set_message("orders");
-    let orders = filler.orders().await?;
+    let orders = filler.orders(&customers).await?;
+    filler.oversell().await?;
+    bar.set_message("parcels");
+    let tracking = filler.tracking(&orders).await?;
     bar.set_message("returns");
     filler.returns(&orders).await?;
+    filler.return_requests(&orders).await?;
     bar.set_message("transfers");
     filler.transfers().await?;
     filler.conditions().await?;
     bar.set_message("carts");
-    filler.carts().await?;
+    let to_review = filler.trade(&customers).await?;
+    filler.carts(&customers).await?;
     bar.finish_and_clear();
 
-    print!("{}", what_next(&data, client.base()));
+    print!("{}", what_next(&data, client.base(), &Shown { tracking, to_review }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,29 +96,40 @@ async fn refuse_foreign_products(client: &Client) -> Result<(), Error> {
     }
 }
 
-fn what_next(data: &Data, url: &str) -> String {
+fn what_next(data: &Data, url: &str, shown: &Shown) -> String {
     let sku_where = |wanted: &dyn Fn(&data::Product) -> bool| {
         data.products.iter().find(|product| wanted(product)).map_or("", |product| product.sku.as_str())
     };
     let backordered = sku_where(&|product| product.backorder_limit.is_some());
     let preorder = sku_where(&|product| product.preorder_limit.is_some());
-    let (products, orders, carts) = (data.products.len(), data.orders.len(), data.carts.len());
+    let (products, customers, orders) = (data.products.len(), data.customers.len(), data.orders.len());
     let calls = [
         (format!("stock/{backordered}"), "a product on backorder, and where it stands"),
         (format!("stock/{preorder}"), "one that can be ordered before its release"),
         (format!("stock/{backordered}/explain?channel=WEB"), "why so many are available, and no more"),
         ("orders?status=placed&limit=5".into(), "orders that wait to be shipped"),
         ("transfers?status=in_transit".into(), "goods between warehouses"),
-        ("reservations?status=active".into(), "carts that hold stock"),
+        ("carts?status=open".into(), "carts that hold stock; or abandoned, checked_out"),
+        ("customers?q=a&limit=5".into(), "who buys"),
+        ("payments?status=authorised".into(), "money that is promised; or captured, voided"),
+        ("orders?channel=MARKET&limit=5".into(), "orders that a marketplace brought"),
+        ("events?type=order.flagged".into(), "one of them was sold twice: somebody has to look"),
+        ("workflow-runs?status=running".into(), "orders on their way through a workflow"),
+        (format!("orders/{}/timeline", shown.to_review), "one that waits to be reviewed"),
+        ("return-requests?status=requested".into(), "returns that wait for a decision; or any other state"),
         ("stock/movements?limit=10".into(), "the end of the ledger"),
         ("self-check".into(), "whether every number adds up"),
     ];
     let mut text = format!(
-        "The shop is open: {products} products, 3 warehouses, 2 channels, {orders} orders of four weeks, {carts} lines in carts.\n\n\
+        "The shop is open: {products} products, 3 warehouses, 3 channels, {customers} customers, {orders} orders of four weeks.\n\n\
          All calls, to try out:  {url}/docs\n\n  auth=\"Authorization: Bearer $STOCKHOLD_KEY\"\n"
     );
     for (path, meaning) in calls {
         text.push_str(&format!("  curl -sH \"$auth\" '{url}/v1/{path}'   # {meaning}\n"));
     }
+    // It is a path where the server does not know what it is called outside.
+    let page =
+        if shown.tracking.starts_with('/') { format!("{url}{}", shown.tracking) } else { shown.tracking.clone() };
+    text.push_str(&format!("\nWhere a customer sees a parcel, without a login:  {page}\n"));
     text
 }

@@ -18,10 +18,18 @@ pub fn warehouses() -> [(&'static str, Value); 3] {
     [(FIRST_WAREHOUSE, london), ("MAN", manchester), ("RTM", rotterdam)]
 }
 
-pub fn channels() -> [(&'static str, Value); 2] {
-    let web = json!({"code": "WEB", "name": "Web shop",
+pub const WEB: &str = "WEB";
+/// Its orders are placed elsewhere, and taken over.
+pub const MARKET: &str = "MARKET";
+/// Its orders go through a workflow.
+pub const TRADE: &str = "TRADE";
+
+pub fn channels() -> [(&'static str, Value); 3] {
+    let web = json!({"code": WEB, "name": "Web shop",
         "warehouses": [{"warehouse": "LON"}, {"warehouse": "MAN"}, {"warehouse": "RTM"}]});
-    let market = json!({"code": "MARKET", "name": "Marketplace",
+    let market = json!({"code": MARKET, "name": "Marketplace",
         "warehouses": [{"warehouse": "LON", "buffer": 3}, {"warehouse": "RTM", "buffer": 5}]});
-    [("WEB", web), ("MARKET", market)]
+    let trade =
+        json!({"code": TRADE, "name": "Trade customers", "warehouses": [{"warehouse": "LON"}, {"warehouse": "MAN"}]});
+    [(WEB, web), (MARKET, market), (TRADE, trade)]
 }

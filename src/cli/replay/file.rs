@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::goods;
 
+/// Prices are in hundredths of it.
+const PENNY: i128 = 100;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const COLUMNS: [&str; 8] =
     ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
@@ -53,9 +55,44 @@ pub struct Row {
     pub line: u64,
     pub raw: Raw,
     pub quantity: i64,
-    pub price_pence: i64,
+    /// In hundredths of a penny.
+    pub price: i64,
     /// Local time of the shop.
     pub date: NaiveDateTime,
+}
+
+impl Row {
+    pub fn price_pence(&self) -> i64 {
+        self.pence(1)
+    }
+
+    /// What so many units come to at its price, rounded half up to the penny.
+    pub fn pence(&self, units: i64) -> i64 {
+        let exact = i128::from(self.price) * i128::from(units);
+        let pence = (2 * exact + PENNY).div_euclid(2 * PENNY);
+        i64::try_from(pence).unwrap_or(i64::MAX)
+    }
+
+    /// What rounding added to that, in hundredths of a penny.
+    pub fn rounded(&self, units: i64) -> i64 {
+        let exact = i128::from(self.price) * i128::from(units);
+        i64::try_from(i128::from(self.pence(units)) * PENNY - exact).unwrap_or_default()
+    }
+}
+
+/// What the lines of the file sell, by a straight sum.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Sold {
+    pub units: i64,
+    pub hundredths_of_a_penny: i128,
+}
+
+impl Sold {
+    /// In pence, with so much for rounding; nothing where that leaves a fraction.
+    pub fn pence(&self, rounded_hundredths: i64) -> Option<i64> {
+        let rounded = self.hundredths_of_a_penny + i128::from(rounded_hundredths);
+        i64::try_from(rounded / PENNY).ok().filter(|_| rounded % PENNY == 0)
+    }
 }
 
 /// A line that is no row, with the reason.
@@ -122,39 +159,40 @@ fn row(line: u64, record: &csv::ByteRecord, headers: &csv::StringRecord) -> Resu
         return Err("it has no invoice number or no stock code".into());
     }
     let quantity = raw.quantity.parse().map_err(|_| format!("`{}` is no quantity", raw.quantity))?;
-    let price_pence = pence(&raw.price).ok_or_else(|| format!("`{}` is no price", raw.price))?;
+    let price = hundredths_of_a_penny(&raw.price).ok_or_else(|| format!("`{}` is no price", raw.price))?;
     let date = NaiveDateTime::parse_from_str(&raw.date, "%Y-%m-%d %H:%M:%S")
         .map_err(|_| format!("`{}` is no date", raw.date))?;
-    Ok(Row { line, raw, quantity, price_pence, date })
+    Ok(Row { line, raw, quantity, price, date })
 }
 
-/// Pounds in decimal notation as pence, rounded half up on the third digit.
-fn pence(text: &str) -> Option<i64> {
+/// Pounds in decimal notation, of which four digits after the point can count.
+fn hundredths_of_a_penny(text: &str) -> Option<i64> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (pounds, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if pounds.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    let beyond = fraction.get(4..).unwrap_or_default();
+    if pounds.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) || beyond.bytes().any(|b| b != b'0') {
         return None;
     }
     let digit = |at: usize| fraction.as_bytes().get(at).map_or(0, |b| i64::from(b - b'0'));
     let whole: u32 = pounds.parse().ok()?;
-    Some(sign * (i64::from(whole) * 100 + digit(0) * 10 + digit(1) + i64::from(digit(2) >= 5)))
+    Some(sign * (0..4).fold(i64::from(whole), |sum, at| sum * 10 + digit(at)))
 }
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Units sold: positive quantities of goods on invoices that are neither cancellations nor
-/// bookkeeping. A straight sum over the raw lines, kept apart from the plan so that it can prove it.
-pub fn units_sold(text: &[u8], first_invoices: Option<usize>) -> i64 {
+/// What is sold: positive quantities of goods on invoices that are neither cancellations nor
+/// bookkeeping, at their prices. A straight sum over the raw lines, kept apart from the plan so that it can prove it.
+pub fn sold(text: &[u8], first_invoices: Option<usize>) -> Sold {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text);
     let Ok(headers) = reader.headers() else {
-        return 0;
+        return Sold::default();
     };
     let position = |name: &str| headers.iter().position(|header| header == name).unwrap_or(usize::MAX);
-    let (invoice, code, quantity) = (position("InvoiceNo"), position("StockCode"), position("Quantity"));
+    let [invoice, code, quantity, price] = ["InvoiceNo", "StockCode", "Quantity", "UnitPrice"].map(position);
     let mut invoices = HashSet::new();
-    let mut units = 0;
+    let mut sold = Sold::default();
     for record in reader.byte_records().flatten() {
         let field = |at: usize| record.get(at).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
         let number = field(invoice);
@@ -166,10 +204,12 @@ pub fn units_sold(text: &[u8], first_invoices: Option<usize>) -> i64 {
         }
         let count: i64 = field(quantity).parse().unwrap_or(0);
         if count > 0 && !number.starts_with(['C', 'A']) && goods::kind(field(code)) == goods::Kind::Goods {
-            units += count;
+            let price = hundredths_of_a_penny(field(price)).unwrap_or_default().max(0);
+            sold.units += count;
+            sold.hundredths_of_a_penny += i128::from(price) * i128::from(count);
         }
     }
-    units
+    sold
 }
 
 #[cfg(test)]
@@ -191,7 +231,7 @@ mod tests {
         );
         assert_eq!(file.rows.len(), 1);
         let row = &file.rows[0];
-        assert_eq!((row.line, row.quantity, row.price_pence), (2, 6, 255));
+        assert_eq!((row.line, row.quantity, row.price_pence()), (2, 6, 255));
         assert_eq!(row.raw.description, "HOLDER, WHITE");
         let lines: Vec<_> = file.unreadable.iter().map(|bad| bad.line).collect();
         assert_eq!(lines, [3, 4]);
@@ -199,10 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn pounds_become_pence_without_floats() {
-        let of = ["2.55", "4", "0.1", "-11062.06", "0.001", "0.005", "9.999"].map(pence);
-        assert_eq!(of, [255, 400, 10, -1_106_206, 0, 1, 1000].map(Some));
-        assert_eq!(["", "-", "1,5", "1.x", "1e3"].map(pence), [None; 5]);
+    fn pounds_are_read_without_floats() {
+        let of = ["2.55", "4", "0.1", "-11062.06", "0.001", "0.00250", "9.9999"].map(hundredths_of_a_penny);
+        assert_eq!(of, [25_500, 40_000, 1000, -110_620_600, 10, 25, 99_999].map(Some));
+        assert_eq!(["", "-", "1,5", "1.x", "1e3", "0.00001"].map(hundredths_of_a_penny), [None; 6]);
+    }
+
+    #[test]
+    fn a_line_is_rounded_as_a_whole_and_says_by_how_much() {
+        let row = |price: i64| Row { price, ..parse("1,A,,1,2010-12-01 08:26:00,1,,\n").rows[0].clone() };
+        let of = |price: i64, units: i64| (row(price).pence(units), row(price).rounded(units));
+        assert_eq!([of(25_500, 6), of(50, 1), of(49, 1), of(10, 15)], [(1530, 0), (1, 50), (0, -49), (2, 50)]);
+        assert_eq!([of(25_500, -6)], [(-1530, 0)]);
     }
 
     #[test]
@@ -214,10 +262,11 @@ mod tests {
     #[test]
     fn the_straight_sum_counts_goods_that_were_sold() {
         let text = format!(
-            "{HEADER}1,85123A,A,6,,,,\n1,POST,POSTAGE,1,,,,\nC2,85123A,A,-2,,,,\n3,22423,B,5,,,,\n\
-             A4,B,Adjust bad debt,1,,,,\n5,22423,damages,-3,,,,\n1,22423,B,1,,,,\n"
+            "{HEADER}1,85123A,A,6,,2.55,,\n1,POST,POSTAGE,1,,18,,\nC2,85123A,A,-2,,2.55,,\n3,22423,B,5,,0.001,,\n\
+             A4,B,Adjust bad debt,1,,9,,\n5,22423,damages,-3,,0,,\n1,22423,B,1,,-1,,\n"
         );
-        assert_eq!(units_sold(text.as_bytes(), None), 12);
-        assert_eq!(units_sold(text.as_bytes(), Some(1)), 7);
+        let sum = |limit| sold(text.as_bytes(), limit);
+        assert_eq!(sum(None), Sold { units: 12, hundredths_of_a_penny: 6 * 25_500 + 5 * 10 });
+        assert_eq!(sum(Some(1)), Sold { units: 7, hundredths_of_a_penny: 6 * 25_500 });
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod file;
 mod goods;
 mod keys;
+mod money;
 mod plan;
 mod products;
 mod readback;
@@ -31,8 +32,10 @@ use super::client::{self, Client};
 /// FILE is CSV, plain or gzipped, with the columns of the "Online Retail" data set: InvoiceNo,
 /// StockCode, Description, Quantity, InvoiceDate (Europe/London), UnitPrice, CustomerID, Country.
 /// The replay makes its own warehouses and channel, the products and their opening stock, then for
-/// each invoice a reservation, an order and its shipments, for each cancellation the returns, for each
-/// write-off an adjustment. Idempotency keys follow from the file: run it again after a crash, within
+/// each invoice a cart, which is checked out into an order, paid by hand and shipped, for each cancellation
+/// the returns and refunds, for each write-off an adjustment. Customers are those that the file has a number
+/// for; others are guests. Prices with a fraction of a penny are rounded line by line, and the summary says by how
+/// much. Idempotency keys follow from the file: run it again after a crash, within
 /// a day, and it goes on where it stopped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -84,7 +87,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
     let client = Client::new(&args.server)?;
     let text = file::text(&args.file)?;
     let file = file::read(&args.file, &text)?;
-    let units_sold_by_the_file = file::units_sold(&text, args.limit_invoices);
+    let sold_by_the_file = file::sold(&text, args.limit_invoices);
     drop(text);
     let plan = plan::build(&file, args.limit_invoices);
     if let Some(path) = &args.report {
@@ -101,7 +104,8 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
 
     let spinner = bar(None);
     spinner.set_message("reading back");
-    let server = readback::orders(&client, &plan, &places).await?;
+    let (server, placed) = readback::orders(&client, &plan, &places).await?;
+    let money = money::read(&client, &plan, &places, &placed).await?;
     let ledger = if args.ledger { Some(readback::ledger(&client, &places).await?) } else { None };
     spinner.set_message("self-check");
     let self_check = readback::self_check(&client).await?;
@@ -112,8 +116,10 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
         ok: false,
         faults: Vec::new(),
         products: plan.products.len(),
-        units_sold_by_the_file,
+        units_sold_by_the_file: sold_by_the_file.units,
+        pence_sold_by_the_file: sold_by_the_file.pence(plan.totals.rounded_hundredths),
         server,
+        money,
         ledger,
         self_check,
         cancellations: cancellations(&plan),
@@ -122,6 +128,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
         calls,
         elapsed_s,
         calls_per_s: calls.sent as f64 / elapsed_s,
+        orders_per_s: plan.totals.orders as f64 / elapsed_s,
         plan: plan.totals,
     };
     summary.judge();
@@ -175,7 +182,7 @@ fn cancellations(plan: &Plan) -> Cancellations {
     let mut unmatched = Count::default();
     for line in &plan.unmapped {
         if matches!(line.reason, Reason::CancelledWithoutCustomer | Reason::CancelledWithoutOrder) {
-            unmatched.add(line.units);
+            unmatched.add(line.units, line.pence);
         }
     }
     Cancellations { matched: plan.totals.returned, matched_in_part: plan.totals.returned_in_part, unmatched }

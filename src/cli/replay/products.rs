@@ -76,8 +76,8 @@ pub fn is_sku(code: &str) -> bool {
 impl<'a> Sightings<'a> {
     fn add(&mut self, row: &'a Row) {
         let name = row.raw.description.as_str();
-        if row.price_pence > 0 {
-            *self.prices.entry(row.price_pence).or_default() += 1;
+        if row.price_pence() > 0 {
+            *self.prices.entry(row.price_pence()).or_default() += 1;
             if !name.is_empty() {
                 *self.names_sold.entry(name).or_default() += 1;
             }

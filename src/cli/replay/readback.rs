@@ -30,8 +30,24 @@ pub struct Orders {
 
 #[derive(Debug, Deserialize)]
 struct Order {
+    id: String,
     reference: Option<String>,
+    total: Option<Amount>,
+    payment_status: String,
     lines: Vec<OrderLine>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Amount {
+    amount: i64,
+}
+
+/// An order of the plan, as far as its money goes.
+#[derive(Debug)]
+pub struct Placed {
+    pub reference: String,
+    pub total: i64,
+    pub payment_status: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,24 +88,25 @@ pub struct SelfCheck {
 }
 
 /// Reads one page after the other until there is none.
-struct Pages<'a> {
+pub struct Pages<'a> {
     client: &'a Client,
     path: &'a [&'a str],
-    query: [(&'a str, &'a str); 1],
+    filters: Vec<(&'a str, &'a str)>,
     cursor: Option<String>,
     ended: bool,
 }
 
 impl<'a> Pages<'a> {
-    fn new(client: &'a Client, path: &'a [&'a str], filter: (&'a str, &'a str)) -> Self {
-        Self { client, path, query: [filter], cursor: None, ended: false }
+    pub fn new(client: &'a Client, path: &'a [&'a str], filters: Vec<(&'a str, &'a str)>) -> Self {
+        Self { client, path, filters, cursor: None, ended: false }
     }
 
-    async fn next<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<Vec<T>>, client::Error> {
+    pub async fn next<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<Vec<T>>, client::Error> {
         if self.ended {
             return Ok(None);
         }
-        let mut query = vec![self.query[0], ("limit", PAGE)];
+        let mut query = self.filters.clone();
+        query.push(("limit", PAGE));
         if let Some(cursor) = &self.cursor {
             query.push(("cursor", cursor));
         }
@@ -100,11 +117,16 @@ impl<'a> Pages<'a> {
     }
 }
 
-pub async fn orders(client: &Client, plan: &Plan, places: &Places) -> Result<Orders, client::Error> {
-    let mut pages = Pages::new(client, &["orders"], ("channel", &places.channel));
+/// The orders, added up, and those of the plan by their ids.
+pub async fn orders(
+    client: &Client,
+    plan: &Plan,
+    places: &Places,
+) -> Result<(Orders, HashMap<String, Placed>), client::Error> {
+    let mut pages = Pages::new(client, &["orders"], vec![("channel", &places.channel)]);
     let mut tally = Tally::new(plan);
     while let Some(orders) = pages.next::<Order>().await? {
-        orders.iter().for_each(|order| tally.add(order));
+        orders.into_iter().for_each(|order| tally.add(order));
     }
     Ok(tally.close())
 }
@@ -112,6 +134,7 @@ pub async fn orders(client: &Client, plan: &Plan, places: &Places) -> Result<Ord
 struct Tally<'a> {
     planned: HashSet<&'a str>,
     seen: HashMap<String, usize>,
+    placed: HashMap<String, Placed>,
     sum: Orders,
 }
 
@@ -124,37 +147,40 @@ impl<'a> Tally<'a> {
         Self {
             planned: plan.events.iter().filter_map(reference).collect(),
             seen: HashMap::new(),
+            placed: HashMap::new(),
             sum: Orders::default(),
         }
     }
 
-    fn add(&mut self, order: &Order) {
-        let Some(reference) = order.reference.as_deref().filter(|reference| self.planned.contains(reference)) else {
+    fn add(&mut self, order: Order) {
+        let Some(reference) = order.reference.filter(|reference| self.planned.contains(reference.as_str())) else {
             self.sum.others += 1;
             return;
         };
-        *self.seen.entry(reference.to_owned()).or_default() += 1;
+        *self.seen.entry(reference.clone()).or_default() += 1;
         self.sum.found += 1;
         for line in &order.lines {
             self.sum.units_ordered += line.quantity;
             self.sum.units_shipped += line.shipped;
             self.sum.units_returned += line.returned;
         }
+        let total = order.total.map_or(0, |total| total.amount);
+        self.placed.insert(order.id, Placed { reference, total, payment_status: order.payment_status });
     }
 
-    fn close(mut self) -> Orders {
+    fn close(mut self) -> (Orders, HashMap<String, Placed>) {
         self.sum.missing = self.planned.len() - self.seen.len();
         self.sum.doubled =
             self.seen.into_iter().filter(|(_, times)| *times > 1).map(|(reference, _)| reference).collect();
         self.sum.doubled.sort();
-        self.sum
+        (self.sum, self.placed)
     }
 }
 
 pub async fn ledger(client: &Client, places: &Places) -> Result<Ledger, client::Error> {
     let mut sum = Ledger::default();
     for warehouse in &places.warehouses {
-        let mut pages = Pages::new(client, &["stock", "movements"], ("warehouse", warehouse));
+        let mut pages = Pages::new(client, &["stock", "movements"], vec![("warehouse", warehouse)]);
         while let Some(movements) = pages.next::<Movement>().await? {
             movements.iter().for_each(|movement| sum.add(movement));
         }
@@ -200,19 +226,26 @@ mod tests {
         Plan { products: Vec::new(), events, unmapped: Vec::new(), totals: Totals::default(), begins_at: None }
     }
 
-    fn order(reference: Option<&str>, quantity: i64, shipped: i64) -> Order {
-        let lines = vec![OrderLine { quantity, shipped, returned: 1 }];
-        Order { reference: reference.map(str::to_owned), lines }
+    fn order(id: &str, reference: Option<&str>, quantity: i64, shipped: i64) -> Order {
+        Order {
+            id: id.into(),
+            reference: reference.map(str::to_owned),
+            total: Some(Amount { amount: 100 * quantity }),
+            payment_status: "paid".into(),
+            lines: vec![OrderLine { quantity, shipped, returned: 1 }],
+        }
     }
 
     #[test]
     fn orders_are_added_up_and_doubled_and_missing_ones_are_found() {
         let plan = plan(&["1", "2", "3"]);
         let mut tally = Tally::new(&plan);
-        for order in [order(Some("1"), 5, 5), order(Some("2"), 4, 3), order(Some("1"), 5, 5), order(None, 9, 9)] {
-            tally.add(&order);
-        }
-        let sum = tally.close();
+        tally.add(order("a", Some("1"), 5, 5));
+        tally.add(order("b", Some("2"), 4, 3));
+        tally.add(order("c", Some("1"), 5, 5));
+        tally.add(order("d", None, 9, 9));
+        let (sum, placed) = tally.close();
+        assert_eq!((placed.len(), placed["b"].total), (3, 400));
         assert_eq!((sum.found, sum.missing, sum.others), (3, 1, 1));
         assert_eq!(sum.doubled, ["1"]);
         assert_eq!((sum.units_ordered, sum.units_shipped, sum.units_returned), (14, 13, 3));

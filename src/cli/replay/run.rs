@@ -11,15 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::keys::Keys;
-use super::plan::{Cancellation, Event, Plan, Sale, WriteOff, deal};
+use super::plan::{Cancellation, Event, Line, Plan, Return, Sale, WriteOff, deal};
 use super::{Error, goods};
-use crate::cli::client::{self, Client};
+use crate::cli::client::{self, Client, Page};
 
-/// Long enough to outlive a restart of the server between the hold and its order.
+/// Long enough to outlive a restart of the server between filling a cart and checking out; a cart whose time ran
+/// out meanwhile gets its goods anew.
 const TTL_SECONDS: u32 = 900;
-/// How often an order is tried anew because its hold had ended: once for every earlier run that
-/// was cut off between the two.
-const ATTEMPTS: u32 = 20;
+pub const CURRENCY: &str = "GBP";
 
 /// Where the replay puts its stock and takes its orders.
 #[derive(Debug, Clone)]
@@ -47,6 +46,12 @@ pub struct Driver<'a> {
 #[derive(Debug, Deserialize)]
 struct Created {
     id: String,
+}
+
+/// An order that was placed, and how it was paid, unless it costs nothing.
+struct Sold {
+    order: String,
+    payment: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,11 +103,12 @@ impl<'a> Driver<'a> {
     }
 
     async fn work(&self, hand: Vec<usize>) -> Result<(), Error> {
-        let mut orders: HashMap<usize, String> = HashMap::new();
+        let mut sold: HashMap<usize, Sold> = HashMap::new();
+        let mut customers: HashMap<&str, String> = HashMap::new();
         for at in hand {
             match &self.plan.events[at] {
-                Event::Sale(sale) => match self.sell(sale).await {
-                    Ok(order) => drop(orders.insert(at, order)),
+                Event::Sale(sale) => match self.sell(sale, &mut customers).await {
+                    Ok(order) => drop(sold.insert(at, order)),
                     Err(error) => self.note(&sale.reference, error)?,
                 },
                 Event::WriteOff(write_off) => {
@@ -110,65 +116,83 @@ impl<'a> Driver<'a> {
                         self.note(&write_off.invoice, error)?;
                     }
                 }
-                Event::Cancellation(cancellation) => self.take_back(cancellation, &orders).await?,
+                Event::Cancellation(cancellation) => self.take_back(cancellation, &sold).await?,
             }
             self.bar.inc(1);
         }
         Ok(())
     }
 
-    /// Holds the goods, orders them and ships everything.
-    async fn sell(&self, sale: &Sale) -> Result<String, client::Error> {
-        let order = self.reserve_and_order(sale).await?;
+    /// Fills a cart, checks it out, takes the money and ships everything.
+    async fn sell<'b>(&self, sale: &'b Sale, customers: &mut HashMap<&'b str, String>) -> Result<Sold, client::Error> {
+        let key = |step: &str| self.keys.step(&sale.reference, step);
+        let cart: Created = self.client.post(&["carts"], &self.cart_key(sale), &self.cart(sale)).await?;
+        let mut body = json!({"reference": sale.reference});
+        if let Some(reference) = sale.customer.as_deref() {
+            let known = match customers.get(reference) {
+                Some(known) => known,
+                None => {
+                    let added = self.customer(reference).await?;
+                    customers.entry(reference).or_insert(added)
+                }
+            };
+            body["customer_id"] = json!(known);
+        }
+        if let Some(country) = sale.country {
+            body["shipping_address"] = json!({"country": country});
+        }
+        let order: Order = self.client.post(&["carts", &cart.id, "checkout"], &key("checkout"), &body).await?;
+        let mut payment = None;
+        if sale.pence() > 0 {
+            let body = json!({"order_id": order.id, "provider": "manual", "capture": "automatic"});
+            payment = Some(self.client.post::<Created>(&["payments"], &key("pay"), &body).await?.id);
+        }
         let warehouses: BTreeSet<&str> =
             order.lines.iter().flat_map(|line| &line.allocations).map(|from| from.warehouse.as_str()).collect();
         for warehouse in warehouses {
-            let key = self.keys.step(&sale.reference, &format!("ship-{warehouse}"));
             let body = json!({"warehouse": warehouse, "shipped_at": time(sale.at)});
+            let key = key(&format!("ship-{warehouse}"));
             self.client.post::<Value>(&["orders", &order.id, "shipments"], &key, &body).await?;
         }
-        Ok(order.id)
+        Ok(Sold { order: order.id, payment })
     }
 
-    pub(super) fn hold(&self, sale: &Sale) -> Value {
-        let lines: Vec<Value> = sale
-            .lines
-            .iter()
-            .map(|line| json!({"sku": self.plan.products[line.product].sku, "quantity": line.units}))
-            .collect();
-        let owner = sale.customer.as_deref().unwrap_or(&sale.reference);
+    /// The customer of that number, added unless it is there.
+    async fn customer(&self, reference: &str) -> Result<String, client::Error> {
+        let key = self.keys.step(reference, "customer");
+        match self.client.post::<Created>(&["customers"], &key, &json!({"reference": reference})).await {
+            Err(error) if error.is("already-exists") => {
+                let query = [("reference", reference), ("limit", "1")];
+                let page: Page<Created> = self.client.get(&["customers"], &query).await?;
+                page.items.into_iter().next().map(|known| known.id).ok_or(error)
+            }
+            added => Ok(added?.id),
+        }
+    }
+
+    pub(super) fn cart(&self, sale: &Sale) -> Value {
+        let lines: Vec<Value> = sale.lines.iter().map(|line| self.cart_line(line)).collect();
         json!({
-            "lines": lines, "ttl_seconds": TTL_SECONDS, "owner": owner, "channel": self.places.channel,
-            "reference": sale.reference,
+            "lines": lines, "ttl_seconds": TTL_SECONDS, "channel": self.places.channel, "reference": sale.reference,
         })
     }
 
-    pub(super) fn hold_key(&self, sale: &Sale, attempt: u32) -> String {
-        self.keys.step(&sale.reference, &format!("reserve-{attempt}"))
+    /// A line has one price. Where its units had several, or a fraction of a penny, it is the average, rounded up, and
+    /// what that is too much for the whole line is taken off.
+    fn cart_line(&self, line: &Line) -> Value {
+        let money = |amount: i64| json!({"amount": amount, "currency": CURRENCY});
+        let price = line.pence / line.units + i64::from(line.pence % line.units > 0);
+        let discount = price * line.units - line.pence;
+        let sku = &self.plan.products[line.product].sku;
+        let mut body = json!({"sku": sku, "quantity": line.units, "unit_price": money(price)});
+        if discount > 0 {
+            body["discount"] = money(discount);
+        }
+        body
     }
 
-    async fn reserve_and_order(&self, sale: &Sale) -> Result<Order, client::Error> {
-        let hold = self.hold(sale);
-        let mut attempt = 1;
-        loop {
-            let key = self.hold_key(sale, attempt);
-            let held: Created = self.client.post(&["reservations"], &key, &hold).await?;
-            let mut body = json!({
-                "reservation_id": held.id, "channel": self.places.channel, "reference": sale.reference,
-                "placed_at": time(sale.at),
-            });
-            if let Some(customer) = &sale.customer {
-                body["customer"] = json!({"reference": customer});
-            }
-            if let Some(country) = sale.country {
-                body["shipping_address"] = json!({"country": country});
-            }
-            let key = self.keys.step(&sale.reference, &format!("order-{attempt}"));
-            match self.client.post(&["orders"], &key, &body).await {
-                Err(error) if error.is("reservation-ended") && attempt < ATTEMPTS => attempt += 1,
-                done => return done,
-            }
-        }
+    pub(super) fn cart_key(&self, sale: &Sale) -> String {
+        self.keys.step(&sale.reference, "cart")
     }
 
     async fn write_off(&self, write_off: &WriteOff) -> Result<(), client::Error> {
@@ -185,30 +209,46 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Sends back what a cancellation names, order by order.
-    async fn take_back(&self, cancellation: &Cancellation, orders: &HashMap<usize, String>) -> Result<(), Error> {
+    /// Sends back what a cancellation names, order by order, and gives the money back.
+    async fn take_back(&self, cancellation: &Cancellation, sold: &HashMap<usize, Sold>) -> Result<(), Error> {
         for back in &cancellation.returns {
             let Event::Sale(sale) = &self.plan.events[back.sale] else {
                 continue;
             };
             let subject = format!("{} of {}", cancellation.invoice, sale.reference);
-            let Some(order) = orders.get(&back.sale) else {
+            let Some(sold) = sold.get(&back.sale) else {
                 self.fail(subject, "its order was not placed".into());
                 continue;
             };
-            let line = |line: &super::plan::Line| {
-                let product = &self.plan.products[line.product];
-                let warehouse = &self.places.warehouses[product.home(self.places.warehouses.len())];
-                json!({"sku": product.sku, "quantity": line.units, "disposition": "restock", "warehouse": warehouse})
-            };
-            let body = json!({
-                "lines": back.lines.iter().map(line).collect::<Vec<_>>(),
-                "reason": format!("Cancellation {}", cancellation.invoice), "received_at": time(cancellation.at),
-            });
-            let key = self.keys.step(&cancellation.invoice, &format!("return-{}", sale.reference));
-            if let Err(error) = self.client.post::<Value>(&["orders", order, "returns"], &key, &body).await {
+            if let Err(error) = self.take_back_of(cancellation, back, sale, sold).await {
                 self.note(subject, error)?;
             }
+        }
+        Ok(())
+    }
+
+    async fn take_back_of(
+        &self,
+        cancellation: &Cancellation,
+        back: &Return,
+        sale: &Sale,
+        sold: &Sold,
+    ) -> Result<(), client::Error> {
+        let line = |line: &Line| {
+            let product = &self.plan.products[line.product];
+            let warehouse = &self.places.warehouses[product.home(self.places.warehouses.len())];
+            json!({"sku": product.sku, "quantity": line.units, "disposition": "restock", "warehouse": warehouse})
+        };
+        let key = |step: &str| self.keys.step(&cancellation.invoice, &format!("{step}-{}", sale.reference));
+        let reason = format!("Cancellation {}", cancellation.invoice);
+        let body = json!({
+            "lines": back.lines.iter().map(line).collect::<Vec<_>>(), "reason": reason,
+            "received_at": time(cancellation.at),
+        });
+        self.client.post::<Value>(&["orders", &sold.order, "returns"], &key("return"), &body).await?;
+        if let Some(payment) = sold.payment.as_deref().filter(|_| back.refund > 0) {
+            let body = json!({"amount": back.refund, "reason": reason});
+            self.client.post::<Value>(&["payments", payment, "refund"], &key("refund"), &body).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::plan::Event;
-use super::run::{Driver, time};
+use super::run::{CURRENCY, Driver, time};
 use crate::cli::client::{Batch, Page};
 
 const BATCH: usize = 500;
@@ -37,7 +37,7 @@ impl Driver<'_> {
     }
 
     /// The server keeps idempotency keys for a day at least. Where the channel has orders of this
-    /// file whose keys are forgotten, a replay would place every order again. The first hold tells:
+    /// file whose keys are forgotten, a replay would place every order again. The first cart tells:
     /// it is answered as before, or it is a new one, which lapses by itself.
     async fn refuse_forgotten_orders(&self) -> Result<(), Error> {
         let sale = self.plan.events.iter().find_map(|event| match event {
@@ -51,8 +51,7 @@ impl Driver<'_> {
         if page.items.is_empty() {
             return Ok(());
         }
-        let (key, hold) = (self.hold_key(sale, 1), self.hold(sale));
-        match self.client.post_answer::<Value>(&["reservations"], &key, &hold).await {
+        match self.client.post_answer::<Value>(&["carts"], &self.cart_key(sale), &self.cart(sale)).await {
             Ok(answer) if answer.replayed => Ok(()),
             Err(error) if error.is_fatal() => Err(error.into()),
             _ => Err(Error::Forgotten { channel: channel.clone() }),
@@ -61,7 +60,7 @@ impl Driver<'_> {
 
     pub async fn products(&self) -> Result<(), Error> {
         let items = self.plan.products.iter().map(|product| {
-            let price = product.price_pence.map(|amount| json!({"amount": amount, "currency": "GBP"}));
+            let price = product.price_pence.map(|amount| json!({"amount": amount, "currency": CURRENCY}));
             let mut body = json!({"sku": product.sku, "name": product.name});
             if let Some(price) = price {
                 body["price"] = price;

@@ -55,20 +55,22 @@ pub struct Unmapped {
     pub raw: Raw,
     /// Units that are not mapped, with the sign that the file gives them.
     pub units: i64,
+    /// What they come to, with the same sign.
+    pub pence: i64,
     pub reason: Reason,
 }
 
 impl Unmapped {
     pub fn unreadable(bad: &Unreadable) -> Self {
         let raw = Raw { description: format!("{} ({})", bad.text, bad.reason), ..Raw::default() };
-        Self { line: bad.line, raw, units: 0, reason: Reason::Unreadable }
+        Self { line: bad.line, raw, units: 0, pence: 0, reason: Reason::Unreadable }
     }
 }
 
 pub fn by_reason(unmapped: &[Unmapped]) -> BTreeMap<String, Count> {
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     for line in unmapped {
-        counts.entry(line.reason.to_string()).or_default().add(line.units);
+        counts.entry(line.reason.to_string()).or_default().add(line.units, line.pence);
     }
     counts
 }
@@ -90,7 +92,7 @@ pub fn write_report(path: &Path, unmapped: &[Unmapped]) -> io::Result<()> {
         "country",
     ];
     writer.write_record(header).map_err(io::Error::other)?;
-    for Unmapped { line, raw, units, reason } in unmapped {
+    for Unmapped { line, raw, units, reason, .. } in unmapped {
         let (line, reason, units) = (line.to_string(), reason.to_string(), units.to_string());
         let record = [
             &line,

@@ -1,6 +1,6 @@
 //! From rows to a plan, invoice by invoice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Cancellation, Event, Line, Plan, Return, Sale, Totals, WriteOff};
 use crate::cli::replay::file::{File, Row};
@@ -8,8 +8,8 @@ use crate::cli::replay::goods::{self, Kind};
 use crate::cli::replay::products::{Catalogue, is_sku};
 use crate::cli::replay::unmapped::{Reason, Unmapped};
 
-/// Lines that one reservation or order may have.
-const MAX_LINES: usize = 1000;
+/// Lines that a cart may have.
+const MAX_LINES: usize = 500;
 
 /// At least one row.
 struct Invoice<'a> {
@@ -50,12 +50,13 @@ pub fn build(file: &File, first_invoices: Option<usize>) -> Plan {
     builder.totals.lines_beyond_the_limit = beyond;
     builder.totals.invoices = invoices.len();
     for bad in &file.unreadable {
-        builder.totals.unmapped.add(0);
+        builder.totals.unmapped.add(0, 0);
         builder.unmapped.push(Unmapped::unreadable(bad));
     }
     for invoice in &invoices {
         builder.add(invoice);
     }
+    builder.totals.customers = builder.customers.len();
     Plan {
         begins_at: file.rows.iter().map(|row| goods::london(row.date)).min(),
         products: builder.catalogue.products,
@@ -71,8 +72,18 @@ struct Builder<'a> {
     events: Vec<Event>,
     unmapped: Vec<Unmapped>,
     totals: Totals,
-    /// What may still come back: sales with units left, oldest first.
-    returnable: HashMap<(&'a str, usize), Vec<(usize, i64)>>,
+    customers: HashSet<&'a str>,
+    /// What may still come back, by customer and product, oldest first.
+    returnable: HashMap<(&'a str, usize), Vec<Bought>>,
+    /// What may still be given back of what was paid, by sale.
+    refundable: HashMap<usize, i64>,
+}
+
+/// Units of one line that are with the customer.
+struct Bought {
+    sale: usize,
+    price: i64,
+    units: i64,
 }
 
 impl<'a> Builder<'a> {
@@ -90,8 +101,13 @@ impl<'a> Builder<'a> {
     }
 
     fn skip(&mut self, row: &Row, units: i64, reason: Reason) {
-        self.totals.unmapped.add(units);
-        self.unmapped.push(Unmapped { line: row.line, raw: row.raw.clone(), units, reason });
+        self.totals.unmapped.add(units, row.pence(units));
+        self.push_unmapped(row, units, reason);
+    }
+
+    fn push_unmapped(&mut self, row: &Row, units: i64, reason: Reason) {
+        let (raw, pence) = (row.raw.clone(), row.pence(units));
+        self.unmapped.push(Unmapped { line: row.line, raw, units, pence, reason });
     }
 
     /// The product of a row, or none when the row had to be skipped.
@@ -107,7 +123,7 @@ impl<'a> Builder<'a> {
     }
 
     fn sell(&mut self, invoice: &Invoice<'a>) {
-        let mut sold: Vec<(&Row, Line)> = Vec::new();
+        let mut sold: Vec<(&'a Row, usize)> = Vec::new();
         for row in &invoice.rows {
             let Some(product) = self.product(row) else {
                 continue;
@@ -115,53 +131,66 @@ impl<'a> Builder<'a> {
             if row.quantity < 0 {
                 self.write_off(row, product);
             } else {
-                sold.push((row, Line { product, units: row.quantity }));
+                sold.push((row, product));
             }
         }
-        for (part, lines) in sold.chunks(MAX_LINES).enumerate() {
-            let raw = &invoice.rows[0].raw;
+        let first = self.events.len();
+        let mut lines: Vec<Line> = Vec::new();
+        let mut by_product: HashMap<usize, usize> = HashMap::new();
+        for (row, product) in sold {
+            let at = *by_product.entry(product).or_insert(lines.len());
+            if at == lines.len() {
+                lines.push(Line { product, units: 0, pence: 0 });
+            }
+            lines[at].units += row.quantity;
+            lines[at].pence += self.count_sale(row, product);
+            self.keep_returnable(row, product, first + at / MAX_LINES);
+        }
+        let raw = &invoice.rows[0].raw;
+        for (part, lines) in lines.chunks(MAX_LINES).enumerate() {
             let reference = if part == 0 { raw.invoice.clone() } else { format!("{}/{}", raw.invoice, part + 1) };
-            let lines: Vec<Line> = lines.iter().map(|(row, line)| self.count_sale(row, *line)).collect();
-            self.keep_returnable(&raw.customer, &lines);
-            self.totals.orders += 1;
-            self.events.push(Event::Sale(Sale {
+            let sale = Sale {
                 reference,
                 customer: Some(raw.customer.clone()).filter(|customer| !customer.is_empty()),
                 country: goods::country(&raw.country),
                 at: goods::london(invoice.rows[0].date),
-                lines,
-            }));
+                lines: lines.to_vec(),
+            };
+            self.customers.extend(sale.customer.as_ref().map(|_| raw.customer.as_str()));
+            self.refundable.insert(self.events.len(), sale.pence());
+            self.totals.orders += 1;
+            self.events.push(Event::Sale(sale));
         }
     }
 
-    fn count_sale(&mut self, row: &Row, line: Line) -> Line {
-        self.catalogue.products[line.product].sold += line.units;
-        self.totals.sold.add(line.units);
-        if row.price_pence <= 0 {
-            self.totals.sold_free_of_charge.add(line.units);
+    /// Counts a line that is sold, and says what it costs. A price of zero or less is free of charge.
+    fn count_sale(&mut self, row: &Row, product: usize) -> i64 {
+        let is_priced = row.price > 0;
+        let pence = if is_priced { row.pence(row.quantity) } else { 0 };
+        self.catalogue.products[product].sold += row.quantity;
+        self.totals.sold.add(row.quantity, pence);
+        if row.price_pence() <= 0 {
+            self.totals.sold_free_of_charge.add(row.quantity, pence);
         }
-        line
+        let rounded = if is_priced { row.rounded(row.quantity) } else { 0 };
+        self.totals.rounded_lines += usize::from(rounded != 0);
+        self.totals.rounded_hundredths += rounded;
+        pence
     }
 
     /// Remembers what a customer may send back; nobody knows whose an order without one is.
-    fn keep_returnable(&mut self, customer: &'a str, lines: &[Line]) {
-        if customer.is_empty() {
-            return;
-        }
-        let sale = self.events.len();
-        for line in lines {
-            let sales = self.returnable.entry((customer, line.product)).or_default();
-            match sales.last_mut() {
-                Some((last, left)) if *last == sale => *left += line.units,
-                _ => sales.push((sale, line.units)),
-            }
+    fn keep_returnable(&mut self, row: &'a Row, product: usize, sale: usize) {
+        let customer = row.raw.customer.as_str();
+        if !customer.is_empty() {
+            let bought = Bought { sale, price: row.price, units: row.quantity };
+            self.returnable.entry((customer, product)).or_default().push(bought);
         }
     }
 
     fn write_off(&mut self, row: &Row, product: usize) {
         let units = -row.quantity;
         self.catalogue.products[product].written_off += units;
-        self.totals.written_off.add(units);
+        self.totals.written_off.add(units, row.pence(units));
         self.events.push(Event::WriteOff(WriteOff {
             invoice: row.raw.invoice.clone(),
             line: row.line,
@@ -173,7 +202,7 @@ impl<'a> Builder<'a> {
     }
 
     fn cancel(&mut self, invoice: &Invoice<'a>) {
-        let mut returns: BTreeMap<usize, BTreeMap<usize, i64>> = BTreeMap::new();
+        let mut returns: BTreeMap<usize, BTreeMap<usize, Line>> = BTreeMap::new();
         for row in &invoice.rows {
             let Some(product) = self.product(row) else {
                 continue;
@@ -184,54 +213,64 @@ impl<'a> Builder<'a> {
                 self.skip(row, row.quantity, Reason::CancelledWithoutCustomer);
             } else {
                 for (sale, units) in self.take_back(row, product) {
-                    *returns.entry(sale).or_default().entry(product).or_default() += units;
+                    let of_sale = returns.entry(sale).or_default();
+                    let line = of_sale.entry(product).or_insert(Line { product, units: 0, pence: 0 });
+                    line.units += units;
+                    line.pence += row.pence(units).max(0);
                 }
             }
         }
         if returns.is_empty() {
             return;
         }
-        let lines =
-            |units: BTreeMap<usize, i64>| units.into_iter().map(|(product, units)| Line { product, units }).collect();
+        let returns =
+            returns.into_iter().map(|(sale, lines)| self.give_back(sale, lines.into_values().collect())).collect();
         let first = invoice.rows[0];
         self.events.push(Event::Cancellation(Cancellation {
             invoice: first.raw.invoice.clone(),
             customer: first.raw.customer.clone(),
             at: goods::london(first.date),
-            returns: returns.into_iter().map(|(sale, units)| Return { sale, lines: lines(units) }).collect(),
+            returns,
         }));
     }
 
-    /// Finds the sales that a line of a cancellation gives back, newest first, and how many units of each.
+    /// Finds the sales that a line of a cancellation gives back, and how many units of each.
     fn take_back(&mut self, row: &'a Row, product: usize) -> Vec<(usize, i64)> {
         let wanted = -row.quantity;
         let mut left = wanted;
         let mut taken = Vec::new();
-        if let Some(sales) = self.returnable.get_mut(&(row.raw.customer.as_str(), product)) {
-            while let Some((sale, open)) = sales.last_mut() {
-                let units = left.min(*open);
-                taken.push((*sale, units));
-                *open -= units;
-                left -= units;
-                if *open > 0 {
-                    break;
-                }
-                sales.pop();
-                if left == 0 {
-                    break;
-                }
+        let mut none = Vec::new();
+        let bought = self.returnable.get_mut(&(row.raw.customer.as_str(), product)).unwrap_or(&mut none);
+        while left > 0 && !bought.is_empty() {
+            let at = bought.iter().rposition(|bought| bought.price == row.price).unwrap_or(bought.len() - 1);
+            let units = left.min(bought[at].units);
+            taken.push((bought[at].sale, units));
+            bought[at].units -= units;
+            left -= units;
+            if bought[at].units == 0 {
+                bought.remove(at);
             }
         }
         if left == wanted {
             self.skip(row, -left, Reason::CancelledWithoutOrder);
             return taken;
         }
-        self.totals.returned.add(wanted - left);
+        self.totals.returned.add(wanted - left, 0);
         if left > 0 {
             self.totals.returned_in_part += 1;
-            let reason = Reason::CancelledBeyondOrders;
-            self.unmapped.push(Unmapped { line: row.line, raw: row.raw.clone(), units: -left, reason });
+            self.push_unmapped(row, -left, Reason::CancelledBeyondOrders);
         }
         taken
+    }
+
+    /// What comes back of one sale, and what of the money does.
+    fn give_back(&mut self, sale: usize, lines: Vec<Line>) -> Return {
+        let asked: i64 = lines.iter().map(|line| line.pence).sum();
+        let left = self.refundable.entry(sale).or_default();
+        let refund = asked.min(*left);
+        *left -= refund;
+        self.totals.returned.pence += refund;
+        self.totals.beyond_payments_pence += asked - refund;
+        Return { sale, lines, refund }
     }
 }

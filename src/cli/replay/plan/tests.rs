@@ -46,11 +46,11 @@ fn reasons(plan: &Plan) -> Vec<(u64, i64, Reason)> {
 }
 
 #[test]
-fn an_invoice_is_one_order_and_repeats_stay_apart() {
-    let plan = plan(&["1 85123A 6 2.55 7", "1 POST 1 18 7", "1 85123A 2 2.55 7", "2 85123a 1 2.95"]);
+fn an_invoice_is_one_order_and_repeats_go_together() {
+    let plan = plan(&["1 85123A 6 2.55 7", "1 POST 1 18 7", "1 85123A 2 2.10 7", "2 85123a 1 2.95"]);
     let [Event::Sale(first), Event::Sale(second)] = plan.events.as_slice() else { panic!("{:?}", plan.events) };
     assert_eq!(first.reference, "1");
-    assert_eq!(first.lines, [Line { product: 0, units: 6 }, Line { product: 0, units: 2 }]);
+    assert_eq!(first.lines, [Line { product: 0, units: 8, pence: 6 * 255 + 2 * 210 }]);
     assert_eq!((first.customer.as_deref(), first.country), (Some("7"), Some("FR")));
     assert_eq!((second.customer.as_deref(), second.lines[0].product), (None, 1));
     assert_eq!(plan.products[0].sold, 8);
@@ -74,8 +74,30 @@ fn names_and_prices_are_what_the_lines_say_most() {
 fn a_cancellation_takes_the_newest_order_first_and_several_if_need_be() {
     let plan = plan(&["1 22423 5 1 7", "2 22423 4 1 7", "3 22423 9 1 8", "C4 22423 -6 1 7", "C5 22423 -3 1 7"]);
     assert_eq!(returns(&plan), [("C4", 0, 2), ("C4", 1, 4), ("C5", 0, 3)]);
-    assert_eq!(plan.totals.returned, Count { lines: 2, units: 9 });
+    assert_eq!(plan.totals.returned, Count { lines: 2, units: 9, pence: 900 });
     assert!(plan.unmapped.is_empty());
+}
+
+#[test]
+fn a_cancellation_takes_what_was_sold_at_its_price_first_and_gives_back_no_more_than_was_paid() {
+    let plan = plan(&["1 22423 5 1 7", "2 22423 4 3 7", "C3 22423 -6 1 7", "C4 22423 -3 5 7"]);
+    assert_eq!(returns(&plan), [("C3", 0, 5), ("C3", 1, 1), ("C4", 1, 3)]);
+    let refunds: Vec<i64> = plan
+        .events
+        .iter()
+        .filter_map(|event| if let Event::Cancellation(c) = event { Some(&c.returns) } else { None })
+        .flat_map(|returns| returns.iter().map(|back| back.refund))
+        .collect();
+    assert_eq!(refunds, [500, 100, 1100]);
+    assert_eq!((plan.totals.returned.pence, plan.totals.beyond_payments_pence), (1700, 400));
+}
+
+#[test]
+fn fractions_of_a_penny_are_rounded_line_by_line_and_counted() {
+    let plan = plan(&["1 22423 15 0.001", "1 22424 2 0.005", "2 22423 1 -4"]);
+    let Event::Sale(first) = &plan.events[0] else { panic!() };
+    assert_eq!(first.lines.iter().map(|line| line.pence).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!((plan.totals.sold.pence, plan.totals.rounded_lines, plan.totals.rounded_hundredths), (3, 1, 50));
 }
 
 #[test]
@@ -111,17 +133,17 @@ fn a_negative_quantity_on_an_invoice_is_a_write_off() {
     let [Event::WriteOff(write_off), Event::Sale(_)] = plan.events.as_slice() else { panic!("{:?}", plan.events) };
     assert_eq!((write_off.units, write_off.line, write_off.note.as_str()), (8, 2, "NAME 22423"));
     assert_eq!((plan.products[0].sold, plan.products[0].written_off), (3, 8));
-    assert_eq!(plan.totals.sold_free_of_charge, Count { lines: 1, units: 3 });
+    assert_eq!(plan.totals.sold_free_of_charge, Count { lines: 1, units: 3, pence: 0 });
     assert_eq!(plan.totals.invoices_without_goods, 1);
 }
 
 #[test]
-fn an_invoice_longer_than_an_order_may_be_becomes_several() {
-    let lines: Vec<String> = (0..1001).map(|at| format!("1,{},N,1,2010-12-01 08:00:00,1,7,", 20_000 + at)).collect();
+fn an_invoice_longer_than_a_cart_may_be_becomes_several() {
+    let lines: Vec<String> = (0..501).map(|at| format!("1,{},N,1,2010-12-01 08:00:00,1,7,", 20_000 + at)).collect();
     let text = format!("{HEADER}\n{}\n", lines.join("\n"));
     let plan = build(&file::read(Path::new("test.csv"), text.as_bytes()).unwrap(), None);
     let [Event::Sale(first), Event::Sale(second)] = plan.events.as_slice() else { panic!() };
-    assert_eq!((first.lines.len(), first.reference.as_str()), (1000, "1"));
+    assert_eq!((first.lines.len(), first.reference.as_str()), (500, "1"));
     assert_eq!((second.lines.len(), second.reference.as_str()), (1, "1/2"));
 }
 
@@ -148,11 +170,18 @@ fn the_whole_file_is_accounted_for() {
         return;
     };
     let text = file::text(Path::new(&path)).unwrap();
-    let plan = build(&file::read(Path::new(&path), &text).unwrap(), None);
+    let file = file::read(Path::new(&path), &text).unwrap();
+    let plan = build(&file, None);
     let Totals { lines_read, sold, written_off, returned, unmapped, .. } = plan.totals.clone();
     assert_eq!(lines_read, 370_931);
     assert_eq!(sold.lines + written_off.lines + returned.lines + unmapped.lines, lines_read);
-    assert_eq!(sold.units, file::units_sold(&text, None));
+    let by_the_file = file::sold(&text, None);
+    assert_eq!(sold.units, by_the_file.units);
+    assert_eq!(Some(sold.pence), by_the_file.pence(plan.totals.rounded_hundredths));
+    let not_mapped: i64 = plan.unmapped.iter().map(|line| line.pence).sum();
+    let given_back = returned.pence + plan.totals.beyond_payments_pence;
+    let all: i64 = file.rows.iter().map(|row| row.pence(row.quantity)).sum();
+    assert_eq!(sold.pence - written_off.pence - given_back + not_mapped, all);
     assert_eq!(plan.products.iter().map(|product| product.sold).sum::<i64>(), sold.units);
     let references: HashSet<_> = plan
         .events
