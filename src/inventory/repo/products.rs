@@ -350,6 +350,11 @@ pub async fn prices(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Ha
     Ok(rows.into_iter().map(|row| (row.sku, Money { amount: row.amount, currency: row.currency })).collect())
 }
 
+pub async fn names(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, String>> {
+    let rows = sqlx::query!("SELECT sku, name FROM inventory.products WHERE sku = ANY ($1)", skus).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.sku, row.name)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
