@@ -8,7 +8,7 @@ use super::model::label::{
     check_open, lacking,
 };
 use super::papers::{self, LabelPaper, Party};
-use super::provider::{Consignment, Provider, Sender};
+use super::provider::{Consignment, Provider, ProviderError, Sender};
 use super::repo::labels as repo;
 use super::{Carriers, Error, Result, bring_on, events};
 use crate::access::Limits;
@@ -37,6 +37,8 @@ impl Carriers {
         drop(conn);
         let to = recipient(&order)?;
         let Some(easypost) = &self.easypost else { return Ok(ShippingRates { items: Vec::new(), messages: Vec::new() }) };
+        let busy = || ProviderError::Again("too many ask for rates just now: try again in a moment".to_owned());
+        let _place = self.asking.try_acquire().map_err(|_| Error::Provider(busy()))?;
         let reference = format!("order {} from {}", order.head.number, new.warehouse.0);
         let consignment = Consignment { from: &from, to: &to, parcel: &new.parcel, reference };
         let quotes = easypost.rates(&consignment).await.map_err(Error::Provider)?;
@@ -201,7 +203,7 @@ impl Carriers {
         if !lacking.is_empty() {
             let (what, path) = (lacking.join(", "), format!("PATCH /v1/warehouses/{code}"));
             let detail = format!("the address of {code} lacks {what}: give it with {path}");
-            return Err(Error::Invalid(vec![Fault::new("/warehouse", "no-address", detail)]));
+            return Err(Error::Invalid(vec![Fault::new("/warehouse", "no_address", detail)]));
         }
         let name = if self.shop_name.is_empty() { fields.name } else { self.shop_name.to_string() };
         let party = Party { name: Some(name), address: fields.address };

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::PgConnection;
+use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
@@ -57,6 +58,9 @@ type Result<T> = std::result::Result<T, Error>;
 /// Reports kept of one shipment.
 const MOST: usize = 1000;
 
+/// Calls of one server that ask for rates at once.
+const ASKING: usize = 4;
+
 #[derive(Clone)]
 pub struct Carriers {
     db: Db,
@@ -65,6 +69,8 @@ pub struct Carriers {
     warehouses: Warehouses,
     directory: Arc<Directory>,
     easypost: Option<Arc<EasyPost>>,
+    /// Who asks for rates keeps a place of the server's while the provider thinks, so not all may
+    asking: Arc<Semaphore>,
     settings: Arc<Settings>,
     shop_name: Arc<str>,
     public_url: Option<Url>,
@@ -83,7 +89,8 @@ impl Carriers {
         let easypost = settings.buys().then(|| Arc::new(EasyPost::new(&settings)));
         let shop_name = settings.shop_name.as_str().into();
         let settings = Arc::new(settings);
-        Self { db, orders, inventory, warehouses, directory, easypost, settings, shop_name, public_url }
+        let asking = Arc::new(Semaphore::new(ASKING));
+        Self { db, orders, inventory, warehouses, directory, easypost, asking, settings, shop_name, public_url }
     }
 
     /// Its jobs, which are done by servers that know how to call the provider.

@@ -6,6 +6,7 @@ use super::papers::{self, Party, Slip, SlipLine};
 use super::{Carriers, Error, Result, shipment_of};
 use crate::access::Limits;
 use crate::orders::Order;
+use crate::platform::problem::Fault;
 
 /// What lies in a parcel, and who brings it.
 struct Content {
@@ -18,8 +19,14 @@ struct Content {
 
 impl Carriers {
     /// Of what is to leave a warehouse. Gives the order as well.
-    pub(super) async fn slip_to_pack(&self, order: &str, warehouse: &str, limits: &Limits) -> Result<(Order, Vec<u8>)> {
+    pub(super) async fn slip_to_pack(
+        &self,
+        order: &str,
+        warehouse: Option<String>,
+        limits: &Limits,
+    ) -> Result<(Order, Vec<u8>)> {
         let order = self.orders.get(order, limits).await?;
+        let warehouse = warehouse.map_or_else(|| packed_at(&order), Ok)?;
         let lines = order.lines.iter().filter_map(|line| {
             let parts = line.allocations.iter().filter(|part| part.warehouse == warehouse);
             let quantity: i64 = parts.map(|part| part.quantity).sum();
@@ -29,7 +36,6 @@ impl Carriers {
         if lines.is_empty() {
             return Err(Error::State(format!("nothing of this order is to leave {warehouse}")));
         }
-        let warehouse = warehouse.to_owned();
         self.draw_slip(order, Content { warehouse, carrier: None, tracking_number: None, lines }).await
     }
 
@@ -80,5 +86,21 @@ impl Carriers {
             (order, pdf)
         });
         Ok(drawn.await.expect("drawing does not panic"))
+    }
+}
+
+/// The warehouse that an order is to leave, if it is one.
+fn packed_at(order: &Order) -> Result<String> {
+    let parts = order.lines.iter().flat_map(|line| &line.allocations).filter(|part| part.quantity > 0);
+    let mut warehouses: Vec<&str> = parts.map(|part| part.warehouse.as_str()).collect();
+    warehouses.sort_unstable();
+    warehouses.dedup();
+    match warehouses.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Error::State("nothing of this order is to leave any warehouse".to_owned())),
+        several => {
+            let detail = format!("it leaves from {}: say which is meant", several.join(" and "));
+            Err(Error::Invalid(vec![Fault::new("/query/warehouse", "required", detail)]))
+        }
     }
 }

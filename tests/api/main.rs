@@ -24,6 +24,7 @@ mod imports;
 mod intake;
 mod jobs;
 mod keys;
+mod labels;
 mod ledger;
 mod limits;
 mod notices;
