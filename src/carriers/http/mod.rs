@@ -44,7 +44,8 @@ pub fn router(carriers: Carriers) -> OpenApiRouter {
 /// A document to print
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-struct PdfDocument;
+#[expect(dead_code, reason = "it says in the document what is answered")]
+struct PdfDocument(Vec<u8>);
 
 /// It has an address on it, so nobody on the way keeps it.
 fn pdf(name: &str, bytes: Vec<u8>) -> Reply {
