@@ -100,8 +100,7 @@ impl App {
         let (inv, ord) = (inventory.clone(), orders.clone());
         let notices = Notices::new(db.clone(), events.clone(), customers.clone(), inv, ord, settings, smtp);
         let (settings, url) = (config.carriers.clone(), config.public_url.clone());
-        let carriers =
-            Carriers::new(db.clone(), orders.clone(), inventory.clone(), warehouses.clone(), settings, url);
+        let carriers = Carriers::new(db.clone(), orders.clone(), inventory.clone(), warehouses.clone(), settings, url);
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
         let imports = Imports::new(orders.clone(), payments.clone());

@@ -36,7 +36,9 @@ impl Carriers {
         let from = self.sender(&mut conn, &new.warehouse.0).await?;
         drop(conn);
         let to = recipient(&order)?;
-        let Some(easypost) = &self.easypost else { return Ok(ShippingRates { items: Vec::new(), messages: Vec::new() }) };
+        let Some(easypost) = &self.easypost else {
+            return Ok(ShippingRates { items: Vec::new(), messages: Vec::new() });
+        };
         let busy = || ProviderError::Again("too many ask for rates just now: try again in a moment".to_owned());
         let _place = self.asking.try_acquire().map_err(|_| Error::Provider(busy()))?;
         let reference = format!("order {} from {}", order.head.number, new.warehouse.0);

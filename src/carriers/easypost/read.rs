@@ -119,7 +119,8 @@ fn status(word: &str) -> TrackingStatus {
 /// Some carriers name no zone.
 fn time(text: &str) -> Option<Timestamp> {
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    let time = zoned.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
+    let time =
+        zoned.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
     // To the millisecond, as all times are.
     DateTime::from_timestamp_millis(time.ok()?.timestamp_millis()).map(Timestamp)
 }
@@ -178,7 +179,8 @@ mod tests {
     #[test]
     fn a_shipment_is_bought_when_it_has_a_label() {
         let rate = json!({"id": "rate_1", "carrier": "USPS", "service": "First", "rate": "5.49", "currency": "USD"});
-        let mut shipment = json!({"id": "shp_1", "rates": [rate, {"id": "rate_2", "rate": "free"}], "postage_label": null});
+        let mut shipment =
+            json!({"id": "shp_1", "rates": [rate, {"id": "rate_2", "rate": "free"}], "postage_label": null});
         assert!(books(&shipment).bought.is_none());
         assert_eq!(quotes(&shipment).map(|quotes| quotes.rates.len()), Some(1), "what makes no sense is left out");
         shipment["selected_rate"] = rate;

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn every_script_has_a_font() {
-        for text in ["Zoë Ångström", "Яна", "李小龍", "محمد", "שרה", "ปราณี", "अनीता", "김민준", "😀", "𝄞"] {
+        for text in ["Zoë Ångström", "Яна", "李小龍", "محمد", "שרה", "ปราณี", "अनीता", "김민준", "😀", "𝄞"]
+        {
             let line = Line::new(text);
             let missing = line.runs.iter().flat_map(|run| &run.glyphs).any(|glyph| glyph.glyph_id.to_u32() == 0);
             assert!(line.width > 0.0 && !missing, "{text}");

@@ -44,7 +44,12 @@ impl Party {
 }
 
 enum Mark {
-    Text { left: f32, base: f32, size: f32, line: Line },
+    Text {
+        left: f32,
+        base: f32,
+        size: f32,
+        line: Line,
+    },
     /// Filled
     Boxes(Vec<Rect>),
 }
@@ -110,9 +115,9 @@ impl Paper {
         let Some((bars, modules)) = code128::bars(text) else { return false };
         let module = WIDEST.min(width / (modules + 2 * QUIET) as f32);
         let left = left + (width - module * modules as f32) / 2.0;
-        let bars = bars.into_iter().filter_map(|(start, bar)| {
-            Rect::from_xywh(left + module * start as f32, top, module * bar as f32, height)
-        });
+        let bars = bars
+            .into_iter()
+            .filter_map(|(start, bar)| Rect::from_xywh(left + module * start as f32, top, module * bar as f32, height));
         self.mark(Mark::Boxes(bars.collect()));
         true
     }

@@ -136,12 +136,9 @@ pub async fn rate_of(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<S
 
 /// The label of a provider's shipment; one that failed is none.
 pub async fn of_shipment(conn: &mut PgConnection, shipment: &str) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "SELECT id FROM carriers.labels WHERE shipment_reference = $1 AND status <> 'failed'",
-        shipment
-    )
-    .fetch_optional(conn)
-    .await
+    sqlx::query_scalar!("SELECT id FROM carriers.labels WHERE shipment_reference = $1 AND status <> 'failed'", shipment)
+        .fetch_optional(conn)
+        .await
 }
 
 pub async fn set_status(
@@ -210,12 +207,7 @@ pub async fn stop_looking(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()>
 }
 
 /// Those of which there may be news, the longest unasked first; they count as asked then.
-pub async fn take_unwatched(
-    conn: &mut PgConnection,
-    seconds: f64,
-    days: i32,
-    limit: i64,
-) -> sqlx::Result<Vec<Uuid>> {
+pub async fn take_unwatched(conn: &mut PgConnection, seconds: f64, days: i32, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "UPDATE carriers.labels SET looked_at = CASE WHEN created_at < clock_timestamp() - make_interval(days => $2) THEN NULL
                                                      ELSE clock_timestamp() END

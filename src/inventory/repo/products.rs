@@ -351,7 +351,8 @@ pub async fn prices(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Ha
 }
 
 pub async fn names(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, String>> {
-    let rows = sqlx::query!("SELECT sku, name FROM inventory.products WHERE sku = ANY ($1)", skus).fetch_all(conn).await?;
+    let rows =
+        sqlx::query!("SELECT sku, name FROM inventory.products WHERE sku = ANY ($1)", skus).fetch_all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.sku, row.name)).collect())
 }
 

@@ -95,18 +95,33 @@ async fn a_label_is_bought_at_a_rate_printed_and_told_of() {
     let found = rates(&server, &order, 454).await;
     let items = found["items"].as_array().unwrap();
     assert_eq!(each(items, "service"), ["GroundAdvantage", "Priority"], "the cheapest first");
-    assert_eq!((&items[0]["price"], &items[0]["delivery_days"]), (&json!({"amount": 549, "currency": "USD"}), &Value::Null));
+    assert_eq!(
+        (&items[0]["price"], &items[0]["delivery_days"]),
+        (&json!({"amount": 549, "currency": "USD"}), &Value::Null)
+    );
     assert_eq!((&items[1]["delivery_days"], &found["messages"]), (&json!(2), &json!(["UPS: no account"])));
     let asked = easypost.shipment("shp_0001").asked;
-    assert_eq!((&asked["parcel"], &asked["reference"]), (&json!({"weight": 16.1}), &json!(format!("order {} from MAIN", order["number"]))));
-    assert_eq!((&asked["from_address"]["name"], &asked["from_address"]["street1"]), (&json!("The Tea Shop"), &json!("12 Dock Road")));
+    assert_eq!(
+        (&asked["parcel"], &asked["reference"]),
+        (&json!({"weight": 16.1}), &json!(format!("order {} from MAIN", order["number"])))
+    );
+    assert_eq!(
+        (&asked["from_address"]["name"], &asked["from_address"]["street1"]),
+        (&json!("The Tea Shop"), &json!("12 Dock Road"))
+    );
     let to = &asked["to_address"];
-    assert_eq!([&to["name"], &to["zip"], &to["country"], &to["email"]], ["Zoë 李小龍", "LS1 1AA", "GB", "zoe@example.com"]);
+    assert_eq!(
+        [&to["name"], &to["zip"], &to["country"], &to["email"]],
+        ["Zoë 李小龍", "LS1 1AA", "GB", "zoe@example.com"]
+    );
 
     let labels = of(&order, "/labels");
     let new = json!({"provider": "easypost", "rate_id": items[1]["rate_id"]});
     let label = server.post(&labels, new.clone()).await.expect(202);
-    assert_eq!((&label["carrier"], &label["service"], &label["cost"]), (&json!("USPS"), &json!("Priority"), &items[1]["price"]));
+    assert_eq!(
+        (&label["carrier"], &label["service"], &label["cost"]),
+        (&json!("USPS"), &json!("Priority"), &items[1]["price"])
+    );
     let label = becomes(&server, &label, "bought").await;
     assert_eq!(label["tracking_number"], "EZ100000001");
     assert_eq!(easypost.shipment("shp_0001").rate.as_deref(), Some("rate_1_0001"));
@@ -194,7 +209,10 @@ async fn messages_may_be_late_twice_and_in_any_order_but_not_forged() {
     let order = order_of(&server, "TEA").await;
     let label = bought(&server, &order).await;
     let shipment = shipment_of(&label);
-    let (accepted, sorted) = (detail("in_transit", "2026-01-02T10:00:00Z", "Accepted"), detail("in_transit", "2026-01-03T10:00:00", "Sorted"));
+    let (accepted, sorted) = (
+        detail("in_transit", "2026-01-02T10:00:00Z", "Accepted"),
+        detail("in_transit", "2026-01-03T10:00:00", "Sorted"),
+    );
     let delivered = detail("delivered", "2026-01-04T10:00:00Z", "In the box");
     easypost.change(&shipment, |it| it.details = vec![accepted.clone()]);
     let early = easypost.tracker(&shipment);
@@ -269,7 +287,10 @@ async fn who_is_forgotten_is_on_no_label() {
     let label = bought(&server, &order).await;
     let parcel = json!({"warehouse": "MAIN", "tracking_number": label["tracking_number"]});
     let sent = server.post(&of(&order, "/shipments"), parcel).await.expect(201);
-    server.post(&of(&order, &format!("/shipments/{}/deliver", sent["id"].as_str().unwrap())), json!({})).await.expect(200);
+    server
+        .post(&of(&order, &format!("/shipments/{}/deliver", sent["id"].as_str().unwrap())), json!({}))
+        .await
+        .expect(200);
     let who = format!("/v1/customers/{}", customer["id"].as_str().unwrap());
     let export = server.get(&format!("{who}/export")).await.expect(200);
     assert!(export.to_string().contains(label["id"].as_str().unwrap()), "{export}");

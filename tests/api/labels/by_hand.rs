@@ -29,7 +29,17 @@ async fn a_label_is_drawn_and_its_barcode_reads_back() {
     let number = format!("Order {}", order["number"]);
     has(
         printed.text().as_deref(),
-        &["Main Dock", "12 Dock Road", "Zoë 李小龍", "1 Châtelet Street", "LS1 1AA Leeds", "Royal Mail", "Tracked 48", &number, "1200 g"],
+        &[
+            "Main Dock",
+            "12 Dock Road",
+            "Zoë 李小龍",
+            "1 Châtelet Street",
+            "LS1 1AA Leeds",
+            "Royal Mail",
+            "Tracked 48",
+            &number,
+            "1200 g",
+        ],
     );
     has(printed.facts().as_deref(), &["288 x 432 pts"]);
     if let Some(read) = printed.barcodes() {
@@ -133,7 +143,11 @@ async fn what_cannot_be_sent_has_no_label() {
     let faults = ["/rate_id unexpected", "/warehouse required", "/carrier required", "/parcel incomplete"];
     server.post(&labels, empty).await.invalid(&faults);
     let odd = json!({"provider": "manual", "warehouse": "MAIN", "carrier": "", "tracking_number": "é", "parcel": {"weight": 0}});
-    server.post(&labels, odd).await.invalid(&["/carrier minLength", "/tracking_number pattern", "/parcel/weight minimum"]);
+    server.post(&labels, odd).await.invalid(&[
+        "/carrier minLength",
+        "/tracking_number pattern",
+        "/parcel/weight minimum",
+    ]);
     // Nobody sells any here.
     let rate = json!({"provider": "easypost", "rate_id": "0193a1b2-0000-7000-8000-000000000000"});
     server.post(&labels, rate).await.invalid(&["/provider unavailable"]);
@@ -146,7 +160,10 @@ async fn what_cannot_be_sent_has_no_label() {
     server.post(&of(&homeless, "/labels/rates"), asked).await.refused(409, "invalid-state");
     server.post(&of(&order, "/cancel"), json!({})).await.expect(200);
     server.post(&labels, new).await.refused(409, "invalid-state");
-    server.post("/v1/orders/999999/labels", json!({"provider": "manual", "warehouse": "MAIN", "carrier": "x"})).await.refused(404, "not-found");
+    server
+        .post("/v1/orders/999999/labels", json!({"provider": "manual", "warehouse": "MAIN", "carrier": "x"}))
+        .await
+        .refused(404, "not-found");
     assert_eq!(server.list("/v1/labels").await, Vec::<Value>::new());
     server.assert_clean().await;
 }

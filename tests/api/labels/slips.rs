@@ -18,7 +18,8 @@ async fn a_slip_says_what_lies_in_the_parcel_and_no_prices() {
     let printed = Printed::new(&answer);
     let number = format!("Order {}", order["number"]);
     let text = printed.text();
-    let parts = ["Packing slip", "Zoë 李小龍", "1 Châtelet Street", "TEA", "Tee «Grüner Drache» 綠茶", "Main Dock", "WEB-77"];
+    let parts =
+        ["Packing slip", "Zoë 李小龍", "1 Châtelet Street", "TEA", "Tee «Grüner Drache» 綠茶", "Main Dock", "WEB-77"];
     has(text.as_deref(), &parts);
     has(text.as_deref(), &[&number, "page 1 of 1"]);
     if let Some(text) = &text {
@@ -50,14 +51,20 @@ async fn a_long_order_has_several_pages_and_all_of_it_is_there() {
     open(&server, &[]).await;
     let products: Vec<Value> = (0..120).map(|n| json!({"sku": format!("SKU-{n:03}-{}", "X".repeat(40)), "name": format!("Thing number {n} {}", "with a long name ".repeat(8))})).collect();
     server.post("/v1/products/batch", json!({"items": products})).await.expect(200);
-    let stock: Vec<Value> = products.iter().map(|it| json!({"sku": it["sku"], "warehouse": "MAIN", "change": 10, "reason": "received"})).collect();
+    let stock: Vec<Value> = products
+        .iter()
+        .map(|it| json!({"sku": it["sku"], "warehouse": "MAIN", "change": 10, "reason": "received"}))
+        .collect();
     server.post("/v1/stock/adjustments/batch", json!({"items": stock})).await.expect(200);
     let lines: Vec<Value> = products.iter().map(|it| json!({"sku": it["sku"], "quantity": 7})).collect();
     let order = server.post("/v1/orders", json!({"lines": lines})).await.expect(201);
     let printed = Printed::new(&server.get(&of(&order, "/packing-slip?warehouse=MAIN")).await);
     if let (Some(text), Some(facts)) = (printed.text(), printed.facts()) {
         for n in 0..120 {
-            assert!(text.contains(&format!("SKU-{n:03}")) && text.contains(&format!("Thing number {n} ")), "{n} is missing");
+            assert!(
+                text.contains(&format!("SKU-{n:03}")) && text.contains(&format!("Thing number {n} ")),
+                "{n} is missing"
+            );
         }
         let pages = facts.lines().find_map(|line| line.strip_prefix("Pages:")).unwrap().trim();
         assert!(pages.parse::<i32>().unwrap() > 3, "{pages}");
