@@ -144,7 +144,7 @@ async fn what_cannot_be_sent_has_no_label() {
     server.post(&labels, empty).await.invalid(&faults);
     let odd = json!({"provider": "manual", "warehouse": "MAIN", "carrier": "", "tracking_number": "é", "parcel": {"weight": 0}});
     server.post(&labels, odd).await.invalid(&[
-        "/carrier minLength",
+        "/carrier min_length",
         "/tracking_number pattern",
         "/parcel/weight minimum",
     ]);

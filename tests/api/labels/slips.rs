@@ -77,7 +77,7 @@ async fn an_order_of_two_warehouses_has_a_slip_for_each() {
     let server = Server::start().await;
     open(&server, &[("TEA", 2)]).await;
     server.warehouse("LEEDS").await;
-    server.stock("TEA", "LEEDS", 5).await;
+    server.stock("TEA", "LEEDS", 1).await;
     let order = order_of(&server, "TEA").await;
     server.get(&of(&order, "/packing-slip")).await.invalid(&["/query/warehouse required"]);
     for (warehouse, name) in [("MAIN", "From Main Dock"), ("LEEDS", "From LEEDS")] {
