@@ -309,11 +309,14 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     easypost.lose(seed);
-    let buyer = |n: usize| {
+    let mut orders = Vec::new();
+    for _ in 0..24 {
+        orders.push(order_of(&servers[0], "TEA").await);
+    }
+    let buyer = |(n, order): (usize, &Value)| {
         let server = &servers[n % 2];
         async move {
-            let order = order_of(server, "TEA").await;
-            let label = buy(server, &order, 500).await;
+            let label = buy(server, order, 500).await;
             let label = becomes(server, &label, "bought").await;
             if n % 3 == 0 {
                 server.post(&format!("{}/void", path(&label)), Value::Null).await.expect(202);
@@ -321,7 +324,7 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
             label
         }
     };
-    let labels = join_all((0..24).map(buyer)).await;
+    let labels = join_all(orders.iter().enumerate().map(buyer)).await;
     for (n, label) in labels.iter().enumerate() {
         let shipment = shipment_of(label);
         let is_asked = || async { easypost.shipment(&shipment).refund.is_some() };
