@@ -183,7 +183,7 @@ const CRATES: &[(&[&str], &[&str], &str)] = &[
         "the server calls others from there alone, so that no call can happen inside a transaction",
     ),
     (&["lettre"], &["notices/"], "only notices send mails, from jobs, where no transaction is open"),
-    (&["krilla", "rustybuzz", "barcoders"], &["carriers/papers/"], "papers are drawn there alone"),
+    (&["krilla", "harfrust", "skrifa", "barcoders"], &["carriers/papers/"], "papers are drawn there alone"),
     (&["standardwebhooks"], &["webhooks/"], "only webhooks sign messages"),
     (
         &["async_nats", "rumqttc", "rustls_native_certs"],

@@ -178,7 +178,7 @@ impl Parcel {
     pub fn faults(&self, pointer: &str) -> Vec<Fault> {
         let given = [self.length, self.width, self.height].iter().flatten().count();
         let detail = "give length, width and height, or none of them";
-        (given % 3 != 0).then(|| Fault::new(pointer, "incomplete", detail)).into_iter().collect()
+        (!given.is_multiple_of(3)).then(|| Fault::new(pointer, "incomplete", detail)).into_iter().collect()
     }
 }
 

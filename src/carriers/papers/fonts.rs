@@ -4,8 +4,9 @@
 use std::io::Read as _;
 use std::sync::LazyLock;
 
+use harfrust::{Direction, FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
 use krilla::text::{Font, GlyphId, KrillaGlyph};
-use rustybuzz::{Direction, Face, UnicodeBuffer};
+use skrifa::MetadataProvider;
 use unicode_bidi::BidiInfo;
 
 /// DejaVu Sans is a joy to read, and GNU Unifont has all of the basic plane and much beyond. Licences stand beside them.
@@ -17,7 +18,8 @@ const PACKED: [&[u8]; 3] = [
 
 struct Typeface {
     font: Font,
-    face: Face<'static>,
+    face: FontRef<'static>,
+    shaper: ShaperData,
 }
 
 /// Unpacked when the first paper is drawn, and kept.
@@ -28,7 +30,8 @@ fn typeface(packed: &[u8]) -> Typeface {
     flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).expect("it was packed whole");
     let bytes: &'static [u8] = bytes.leak();
     let font = Font::new(bytes.into(), 0).expect("it is a font");
-    Typeface { font, face: Face::from_slice(bytes, 0).expect("it is a font") }
+    let face = FontRef::new(bytes).expect("it is a font");
+    Typeface { font, shaper: ShaperData::new(&face), face }
 }
 
 /// Text in one font and direction.
@@ -72,7 +75,7 @@ impl Line {
 
 /// Parts of a text, each with the first font that has all of it. What is no letter stays with what is before it, if it can.
 fn by_font(text: &str) -> Vec<(usize, &str)> {
-    let has = |font: usize, c: char| TYPEFACES[font].face.glyph_index(c).is_some();
+    let has = |font: usize, c: char| TYPEFACES[font].face.charmap().map(c).is_some();
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for (at, c) in text.char_indices() {
         let current = parts.last().map(|(font, _)| *font);
@@ -92,9 +95,10 @@ fn shape(typeface: &Typeface, text: &str, is_rtl: bool) -> Run {
     buffer.push_str(text);
     buffer.guess_segment_properties();
     buffer.set_direction(if is_rtl { Direction::RightToLeft } else { Direction::LeftToRight });
-    let shaped = rustybuzz::shape(&typeface.face, &[], buffer);
+    let shaper = typeface.shaper.shaper(&typeface.face).build();
+    let shaped = shaper.shape(buffer, ShapeOptions::new());
     let clusters: Vec<usize> = shaped.glyph_infos().iter().map(|info| info.cluster as usize).collect();
-    let em = typeface.face.units_per_em() as f32;
+    let em = shaper.units_per_em() as f32;
     let glyphs = shaped.glyph_infos().iter().zip(shaped.glyph_positions()).map(|(info, position)| {
         let start = info.cluster as usize;
         // Where the next cluster of the text begins.

@@ -313,8 +313,8 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
     for _ in 0..24 {
         orders.push(order_of(&servers[0], "TEA").await);
     }
-    let buyer = |(n, order): (usize, &Value)| {
-        let server = &servers[n % 2];
+    let buyer = |n: usize| {
+        let (server, order) = (&servers[n % 2], &orders[n]);
         async move {
             let label = buy(server, order, 500).await;
             let label = becomes(server, &label, "bought").await;
@@ -324,7 +324,7 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
             label
         }
     };
-    let labels = join_all(orders.iter().enumerate().map(buyer)).await;
+    let labels = join_all((0..orders.len()).map(buyer)).await;
     for (n, label) in labels.iter().enumerate() {
         let shipment = shipment_of(label);
         let is_asked = || async { easypost.shipment(&shipment).refund.is_some() };
