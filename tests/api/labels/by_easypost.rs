@@ -318,7 +318,7 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
         async move {
             let label = buy(server, order, 500).await;
             let label = becomes(server, &label, "bought").await;
-            if n % 3 == 0 {
+            if n.is_multiple_of(3) {
                 server.post(&format!("{}/void", path(&label)), Value::Null).await.expect(202);
             }
             label
@@ -328,7 +328,7 @@ async fn lost_requests_and_answers_buy_nothing_twice() {
     for (n, label) in labels.iter().enumerate() {
         let shipment = shipment_of(label);
         let is_asked = || async { easypost.shipment(&shipment).refund.is_some() };
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             eventually("it is taken back", is_asked).await;
         } else {
             assert!(!is_asked().await);
