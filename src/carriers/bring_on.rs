@@ -15,6 +15,7 @@ use super::repo::labels as repo;
 use super::settings::Settings;
 use super::{Carriers, Error, Result, hear};
 use crate::access::Limits;
+use crate::orders::OrderStatus;
 use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
 
 pub const KIND: &str = "label";
@@ -75,7 +76,7 @@ impl Carriers {
         let rate = repo::rate_of(&mut conn, label.id).await?.unwrap_or_default();
         drop(conn);
         let outcome = match label.status {
-            LabelStatus::Buying => match buy(provider, &shipment, &rate).await {
+            LabelStatus::Buying => match buy(provider, &shipment, &rate, self.is_wanted(&label).await?).await {
                 Ok((bought, pdf)) => return self.record_bought(job, &label, &bought, &pdf).await,
                 Err(ProviderError::Refused(told)) => Ok((LabelStatus::Failed, Some(told))),
                 Err(again) => Err(again),
@@ -96,6 +97,12 @@ impl Carriers {
                 Err(Failure::again(&error))
             }
         }
+    }
+
+    /// Nothing is bought any more for an order that was cancelled meanwhile.
+    async fn is_wanted(&self, label: &Label) -> std::result::Result<bool, Failure> {
+        let order = self.orders.get(&label.order_id.to_string(), &Limits::default()).await;
+        Ok(order.map_err(|error| Failure::again(&error))?.head.status != OrderStatus::Cancelled)
     }
 
     async fn record_bought(&self, job: &Running, label: &Label, bought: &Bought, pdf: &[u8]) -> Done {
@@ -150,9 +157,11 @@ async fn buy(
     provider: &impl Provider,
     shipment: &str,
     rate: &str,
+    is_wanted: bool,
 ) -> std::result::Result<(Bought, bytes::Bytes), ProviderError> {
     let bought = match provider.track(shipment).await.map_err(not_yet)?.bought {
         Some(bought) => bought,
+        None if !is_wanted => return Err(ProviderError::Refused("the order was cancelled".to_owned())),
         None => match provider.buy_label(shipment, rate).await {
             Ok(books) => books.bought.ok_or_else(|| unseen("bought"))?,
             // It may be refused because another attempt of ours has just done it.

@@ -168,6 +168,22 @@ async fn what_easypost_refuses_is_told_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn nothing_is_bought_for_an_order_that_was_cancelled_meanwhile() {
+    let (easypost, server) = shop().await;
+    let order = order_of(&server, "TEA").await;
+    let rate = rates(&server, &order, 500).await["items"][0]["rate_id"].clone();
+    easypost.books().is_away = true;
+    let new = json!({"provider": "easypost", "rate_id": rate});
+    let label = server.post(&of(&order, "/labels"), new).await.expect(202);
+    eventually("it was tried", || async { read(&server, &label).await["last_error"].is_string() }).await;
+    server.post(&of(&order, "/cancel"), json!({})).await.expect(200);
+    easypost.books().is_away = false;
+    let label = becomes(&server, &label, "failed").await;
+    assert_eq!((&label["last_error"], easypost.paid()), (&json!("the order was cancelled"), 0));
+    server.assert_clean().await;
+}
+
+#[tokio::test]
 async fn what_is_voided_waits_until_easypost_has_taken_it_back() {
     let (easypost, server) = shop().await;
     let order = order_of(&server, "TEA").await;
