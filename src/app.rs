@@ -101,7 +101,8 @@ impl App {
         let (settings, smtp) = (config.notices.clone(), &config.smtp);
         let (inv, ord) = (inventory.clone(), orders.clone());
         let notices = Notices::new(db.clone(), events.clone(), customers.clone(), inv, ord, settings, smtp);
-        let carriers = Carriers::new(db.clone(), orders.clone(), &config.carriers, config.public_url.clone());
+        let (settings, url) = (config.carriers.clone(), config.public_url.clone());
+        let carriers = Carriers::new(db.clone(), orders.clone(), inventory.clone(), warehouses.clone(), settings, url);
         let payments = Payments::new(db.clone(), events.clone(), orders.clone(), config.stripe.clone());
         let workflows = Workflows::new(db.clone(), events.clone(), orders.clone(), payments.clone());
         let (inv, ord) = (inventory.clone(), orders.clone());
@@ -166,7 +167,7 @@ impl App {
 
     /// Those who hold data of persons besides the customers themselves.
     fn holders(&self) -> Holders {
-        vec![Arc::new(self.orders.clone()), Arc::new(self.notices.clone())]
+        vec![Arc::new(self.orders.clone()), Arc::new(self.notices.clone()), Arc::new(self.carriers.clone())]
     }
 
     /// The OpenAPI document of this server.
@@ -208,7 +209,8 @@ impl App {
 
     /// Who does which jobs.
     fn handlers(&self) -> Handlers {
-        self.workflows.add_handlers(self.payments.add_handlers(self.notices.add_handlers(Handlers::default())))
+        let handlers = self.carriers.add_handlers(self.notices.add_handlers(Handlers::default()));
+        self.workflows.add_handlers(self.payments.add_handlers(handlers))
     }
 
     /// Starts what runs beside the requests.
@@ -305,6 +307,11 @@ impl App {
         workers.every("unconfirmed payments", Duration::from_secs(30), shutdown.clone(), move || {
             let payments = payments.clone();
             async move { payments.watch().await }
+        });
+        let carriers = self.carriers.clone();
+        workers.every("labels without news", Duration::from_secs(60), shutdown.clone(), move || {
+            let carriers = carriers.clone();
+            async move { carriers.watch().await }
         });
         let workflows = self.workflows.clone();
         workers.every("workflows", Duration::from_millis(250), shutdown.clone(), move || {

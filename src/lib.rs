@@ -15,7 +15,7 @@
 //!   one Postgres schema of its own name; `repo` holds all its SQL, `model` its decisions, `http` its endpoints.
 //! - [`access`] and [`events`] serve all of them: who calls, and what happened; [`webhooks`] tells others
 //!   of it, and [`notices`] writes mails.
-//! - [`carriers`] knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
+//! - [`carriers`] prints and buys labels, knows where shipments are, and shows it to customers; [`payments`] knows who paid what, and
 //!   [`workflows`] brings orders from step to step; [`imports`] takes over those that were placed elsewhere;
 //!   [`returns`] are asked for before they come; [`at_risk`] tells of orders that will miss what was promised.
 //! - [`brokers`] brings what happened to NATS and MQTT.

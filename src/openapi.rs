@@ -43,6 +43,7 @@ const TAGS: &[(&str, &str)] = &[
     ("payments", "Money for orders"),
     ("returns", "Goods that come back"),
     ("workflows", "The steps that orders go through"),
+    ("labels", "What is stuck on parcels, and lies in them"),
     ("carriers", "Where shipments are"),
     ("access", "Who may call, and what"),
     ("operations", "Health, metrics, jobs and the self-check"),
@@ -176,9 +177,12 @@ fn merge_parts_of(schema: &mut RefOr<Schema>, known: &BTreeMap<String, RefOr<Sch
     }
 }
 
+/// What is posted and changes nothing.
+const ASKING: [&str; 2] = ["/v1/stock/query", "/v1/orders/{id}/labels/rates"];
+
 fn share(operation: &mut Operation, method: &HttpMethod, path: &str, callers: &Callers) {
     let known = !matches!(callers, Callers::Everybody);
-    let changes = *method != HttpMethod::Get && path != "/v1/stock/query" && known;
+    let changes = *method != HttpMethod::Get && !ASKING.contains(&path) && known;
     let has_body = operation.request_body.is_some();
     let parameters: Vec<&Parameter> = operation.parameters.iter().flatten().filter_map(inline).collect();
     let has_query = parameters.iter().any(|p| p.parameter_in == ParameterIn::Query);

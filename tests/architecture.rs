@@ -29,7 +29,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("webhooks", &["events", "lifecycle", "platform"]),
     ("brokers", &["feeds", "events", "lifecycle", "platform"]),
     ("notices", &["orders", "customers", "inventory", "events", "platform"]),
-    ("carriers", &["orders", "events", "access types", "platform"]),
+    ("carriers", &["orders", "customers types", "inventory", "warehouses", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
     ("returns", &["orders", "inventory types", "events", "access types", "platform"]),
     ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
@@ -127,13 +127,14 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events"]),
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
-    // To orders and notices it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
-    ("customers", &["orders", "notices", "events"]),
+    // To orders, notices and carriers it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
+    ("customers", &["orders", "notices", "carriers", "events"]),
     ("orders", &["customers", "reservations", "inventory", "events"]),
     ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told
-    ("carriers", &["orders", "events"]),                          // what is delivered is so for the order too
+    // What is delivered is so for the order too; a paper is drawn of one moment.
+    ("carriers", &["orders", "inventory", "warehouses", "events"]),
     ("returns", &["orders", "events"]), // goods that come in are noted where they were asked for
     ("imports", &["orders", "payments"]), // an order that was sold elsewhere comes with its money, once
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
@@ -182,10 +183,11 @@ const CRATES: &[(&[&str], &[&str], &str)] = &[
     (&["reqwest"], &["cli/"], "only the command line's clients call servers"),
     (
         &["openidconnect", "hyper_rustls"],
-        &["access/oidc/", "payments/stripe/", "platform/outbound/"],
+        &["access/oidc/", "carriers/easypost/", "payments/stripe/", "platform/outbound/"],
         "the server calls others from there alone, so that no call can happen inside a transaction",
     ),
     (&["lettre"], &["notices/"], "only notices send mails, from jobs, where no transaction is open"),
+    (&["krilla", "harfrust", "skrifa", "barcoders"], &["carriers/papers/"], "papers are drawn there alone"),
     (&["standardwebhooks"], &["webhooks/"], "only webhooks sign messages"),
     (
         &["async_nats", "rumqttc", "rustls_native_certs"],

@@ -16,16 +16,19 @@ FAULTS = {
     "exclusive",  # one of two fields, not both
     "fixed",  # codes and skus are for ever
     "future",  # by the clock of the database
+    "incomplete",  # some sides of a parcel, and not all
     "inactive",  # warehouse or channel
     "not_an_address",  # of mails: how their parts may look is more than a pattern says
     "not_callable",  # an address that is not public, or is none
     "not_linked",  # the warehouse and the channel
     "not_ordered",
+    "no_address",  # of a warehouse that a parcel is to leave
     "nothing_allocated",
     "nul",  # refused everywhere, says the description
     "order",  # of the steps of a workflow
     "pair",  # latitude and longitude
     "past",  # by the clock of the database
+    "refused",  # by a provider of labels
     "repeated",  # in a list whose items are told apart by one member
     "required",  # by another field, or of the whole that a patch makes
     "same",  # from here to here

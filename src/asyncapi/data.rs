@@ -45,6 +45,7 @@ pub(super) fn schema(r#type: &str) -> Value {
         _ => match r#type.split('.').next() {
             Some("cart") => named("Cart"),
             Some("channel") => named("Channel"),
+            Some("label") => named("Label"),
             Some("order") => named("Order"),
             Some("return") => named("ReturnRequest"),
             Some("payment") => named("Payment"),

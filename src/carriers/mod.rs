@@ -1,39 +1,56 @@
-//! Carriers: where the shipments of orders are, for the shop and for its customers.
+//! Carriers: what is stuck on parcels and lies in them, and where they are, for the shop and for its customers.
 //!
 //! - **Invariant:** what is reported of a shipment counts once, in whatever order it comes; the newest of it is where the
 //!   shipment is.
 //! - **Invariant:** of the order, a tracking page tells its number and its parcels alone: no name, no address, nothing that was
 //!   bought. Beside that it shows what is reported of the parcels, in the words of who reports it.
+//! - **Invariant:** a label is bought once at most, whatever is killed or cut off when: it is written down before anything is
+//!   asked for, and the provider's books are read before it is asked for again.
+//!
+//! The order's row is locked before its labels are looked at. No provider is called while a transaction is open.
 
+mod bring_on;
 mod directory;
+mod easypost;
 mod error;
 mod events;
+mod hear;
 mod http;
+mod labels;
 mod model;
 mod page;
+mod papers;
+mod personal;
+mod provider;
 mod repo;
 mod settings;
+mod slips;
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::PgConnection;
+use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::events::Events;
+use crate::inventory::Inventory;
 use crate::orders::{self, Order, Orders, Shipment};
 use crate::platform::db::Db;
 use crate::platform::id;
+use crate::platform::jobs::Handlers;
 use crate::platform::problem::Fault;
+use crate::warehouses::Warehouses;
 
 pub use error::Error;
 pub use http::router;
 pub use settings::Settings;
 
 use directory::{Carrier, Directory};
+use easypost::EasyPost;
 use model::{NewTracking, Tracking, TrackingLink, TrackingStatus};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -41,20 +58,49 @@ type Result<T> = std::result::Result<T, Error>;
 /// Reports kept of one shipment.
 const MOST: usize = 1000;
 
+/// Calls of one server that ask for rates at once.
+const ASKING: usize = 4;
+
 #[derive(Clone)]
 pub struct Carriers {
     db: Db,
     orders: Orders,
+    inventory: Inventory,
+    warehouses: Warehouses,
     directory: Arc<Directory>,
+    easypost: Option<Arc<EasyPost>>,
+    /// Who asks for rates keeps a place of the server's while the provider thinks, so not all may
+    asking: Arc<Semaphore>,
+    settings: Arc<Settings>,
     shop_name: Arc<str>,
     public_url: Option<Url>,
 }
 
 impl Carriers {
-    pub fn new(db: Db, orders: Orders, settings: &Settings, public_url: Option<Url>) -> Self {
-        let directory = Directory::new(settings.own().unwrap_or_default());
+    pub fn new(
+        db: Db,
+        orders: Orders,
+        inventory: Inventory,
+        warehouses: Warehouses,
+        settings: Settings,
+        public_url: Option<Url>,
+    ) -> Self {
+        let directory = Arc::new(Directory::new(settings.own().unwrap_or_default()));
+        let easypost = settings.buys().then(|| Arc::new(EasyPost::new(&settings)));
         let shop_name = settings.shop_name.as_str().into();
-        Self { db, orders, directory: Arc::new(directory), shop_name, public_url }
+        let settings = Arc::new(settings);
+        let asking = Arc::new(Semaphore::new(ASKING));
+        Self { db, orders, inventory, warehouses, directory, easypost, asking, settings, shop_name, public_url }
+    }
+
+    /// Its jobs, which are done by servers that know how to call the provider.
+    pub fn add_handlers(&self, handlers: Handlers) -> Handlers {
+        let Some(easypost) = self.easypost.clone() else { return handlers };
+        let carriers = self.clone();
+        handlers.with(bring_on::KIND, bring_on::terms(&self.settings), move |job| {
+            let (carriers, easypost) = (carriers.clone(), easypost.clone());
+            async move { carriers.bring_on(&*easypost, &job).await }
+        })
     }
 
     fn list(&self) -> &[Carrier] {

@@ -182,6 +182,11 @@ impl Inventory {
         Ok(repo::products::listed(conn, skus).await?)
     }
 
+    /// What these products are called, as far as they exist.
+    pub async fn names(&self, conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, String>> {
+        repo::products::names(conn, skus).await
+    }
+
     /// Keeps a product from being deleted until the transaction ends. Says whether it is there.
     pub async fn pin_product_in_tx(&self, conn: &mut PgConnection, sku: &str) -> Result<bool> {
         Ok(!repo::products::pin(conn, &[sku]).await?.is_empty())

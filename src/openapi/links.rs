@@ -45,6 +45,7 @@ const RESOURCES: &[Resource] = &[
         &["/v1/orders/{id}"],
         &[("id", "$request.path.id"), ("shipment_id", "$response.body#/shipment_id")],
     ),
+    resource("Label", &["/v1/labels/{id}"], &[("id", "$response.body#/id")]),
     resource("PaymentDetail", &["/v1/payments/{id}"], &[("id", "$response.body#/id")]),
     resource("Workflow", &["/v1/workflows/{code}"], &[("code", "$response.body#/code")]),
     resource("WorkflowRun", &["/v1/orders/{id}"], &[("id", "$response.body#/order_id")]),

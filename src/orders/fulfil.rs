@@ -115,6 +115,11 @@ impl Orders {
         Ok(repo::payment::set_held_for(conn, id, why).await?)
     }
 
+    /// The shipments with a carrier's number, each with its order, in the order in which these are locked.
+    pub async fn shipments_numbered(&self, conn: &mut PgConnection, number: &str) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+        repo::goods::shipments_numbered(conn, number).await
+    }
+
     /// The shipment has arrived. One that has arrived already stays so.
     pub async fn deliver_in_tx(
         &self,

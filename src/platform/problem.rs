@@ -106,7 +106,7 @@ kinds! {
     TIMED_OUT = "timed-out", SERVICE_UNAVAILABLE, "The answer took too long",
         "It may have been done or not. Repeat the request with the same Idempotency-Key, or read what it would have changed.";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The server is not available right now",
-        "The database or the OpenID provider is away, or the server is starting or stopping. Repeat the request after `Retry-After` seconds; with an Idempotency-Key that is always safe.";
+        "The database, the OpenID provider or the provider of labels is away, or the server is starting or stopping. Repeat the request after `Retry-After` seconds; with an Idempotency-Key that is always safe.";
 }
 
 /// Members that RFC 9457 and we give to every problem.

@@ -15,6 +15,7 @@ struct Shop {
     order: String,
     shipment: String,
     payment: String,
+    label: String,
     return_request: String,
     cart: String,
     customer: String,
@@ -46,10 +47,15 @@ impl Shop {
         let customer = server.post("/v1/customers", json!({})).await.expect(201);
         let cart = server.cart(json!({"lines": line, "channel": "web"})).await;
         let priced = json!([{"sku": "TEA-1", "quantity": 1, "unit_price": {"amount": 650, "currency": "GBP"}}]);
-        let order = server.post("/v1/orders", json!({"lines": priced, "channel": "web"})).await.expect(201);
+        let address = json!({"line1": "12 Dock Road", "city": "London", "country": "GB"});
+        server.patch("/v1/warehouses/LONDON", json!({"address": address})).await.expect(200);
+        let order = json!({"lines": priced, "channel": "web", "shipping_address": address});
+        let order = server.post("/v1/orders", order).await.expect(201);
         let payment = json!({"order_id": order["id"], "provider": "manual"});
         let payment = server.post("/v1/payments", payment).await.expect(201);
         let order = order["id"].as_str().unwrap().to_owned();
+        let label = json!({"provider": "manual", "warehouse": "LONDON", "carrier": "DPD"});
+        let label = server.post(&format!("/v1/orders/{order}/labels"), label).await.expect(201);
         let shipment = server.post(&format!("/v1/orders/{order}/shipments"), json!({"warehouse": "LONDON"})).await;
         let transfer = server.post("/v1/transfers", json!({"from": "LONDON", "to": "LEEDS", "lines": line})).await;
         let key = server.post("/v1/keys", json!({"name": "some", "scopes": ["stock:read"]})).await.expect(201);
@@ -78,6 +84,7 @@ impl Shop {
             cart_line: id(&cart["lines"][0]),
             cart: id(&cart),
             payment: id(&payment),
+            label: id(&label),
             return_request: id(&return_request),
             customer: id(&customer),
             transfer: id(&transfer),
@@ -101,6 +108,7 @@ impl Shop {
             "GET /problems/{slug}",
             "GET /readyz",
             "GET /track/{token}",
+            "POST /v1/carriers/easypost/webhook",
             "POST /v1/payments/webhooks/stripe",
             "POST /v1/session",
             "GET /v1/session/oidc",
@@ -118,6 +126,7 @@ impl Shop {
             "reservations" => &self.reservation,
             "carts" => &self.cart,
             "payments" => &self.payment,
+            "labels" => &self.label,
             "return-requests" => &self.return_request,
             "customers" => &self.customer,
             "transfers" => &self.transfer,

@@ -9,6 +9,8 @@ use stockhold::events::CATALOGUE;
 use stockhold::platform::clock::Timestamp;
 
 use crate::harness::{Server, eventually};
+use crate::labels;
+use crate::labels::stand_in::{EasyPost, UNPAYABLE};
 use crate::payments::by_stripe;
 use crate::payments::stand_in::{DECLINED, Stripe};
 use crate::webhooks::{self, Receiver, Reply};
@@ -110,6 +112,7 @@ async fn everything_happens(server: &Server, stripe: &Stripe) {
     server.post(&format!("/v1/orders/{}/cancel", order["number"]), json!({})).await.expect(200);
     eventually("somebody is asked to pay it back", async || server.events_written("order.flagged").await == 1).await;
 
+    parcels(server).await;
     workflows(server).await;
     returns(server).await;
     let customer = server.post("/v1/customers", json!({"name": "Ada"})).await.expect(201);
@@ -170,6 +173,24 @@ async fn payments(server: &Server, stripe: &Stripe, order: &Value) {
     }
 }
 
+/// One label is made and taken back, and another cannot be paid.
+async fn parcels(server: &Server) {
+    let home = json!({"line1": "12 Dock Road", "city": "London", "country": "GB"});
+    server.patch("/v1/warehouses/MAIN", json!({"address": home})).await.expect(200);
+    let order = json!({"lines": [{"sku": "TEA", "quantity": 1}], "shipping_address": home});
+    let order = server.post("/v1/orders", order).await.expect(201);
+    let labels = format!("/v1/orders/{}/labels", order["number"]);
+    let parcel = json!({"warehouse": "MAIN", "parcel": {"weight": UNPAYABLE}});
+    let rates = server.post(&format!("{labels}/rates"), parcel).await.expect(200);
+    let rate = json!({"provider": "easypost", "rate_id": rates["items"][0]["rate_id"]});
+    server.post(&labels, rate).await.expect(202);
+    eventually("it cannot be paid", async || server.events_written("label.failed").await == 1).await;
+    let manual = json!({"provider": "manual", "warehouse": "MAIN", "carrier": "DPD"});
+    let label = server.post(&labels, manual).await.expect(201);
+    let void = format!("/v1/labels/{}/void", label["id"].as_str().unwrap());
+    server.post(&void, Value::Null).await.expect(200);
+}
+
 /// Returns are asked for and rejected or cancelled; one comes in, and is closed.
 async fn returns(server: &Server) {
     let line = json!({"sku": "TEA", "quantity": 1, "unit_price": {"amount": 650, "currency": "EUR"}});
@@ -212,8 +233,9 @@ async fn workflows(server: &Server) {
 #[tokio::test]
 async fn events_are_what_the_document_says() {
     let stripe = Stripe::start().await;
-    let config = Config { stripe: by_stripe::config(&stripe.url).stripe, ..webhooks::config() };
-    let server = Server::with(config).await;
+    let easypost = EasyPost::start().await;
+    let (stripe_settings, carriers) = (by_stripe::config(&stripe.url).stripe, labels::config(&easypost.url).carriers);
+    let server = Server::with(Config { stripe: stripe_settings, carriers, ..webhooks::config() }).await;
     everything_happens(&server, &stripe).await;
     let document = committed();
     let mut seen = BTreeSet::new();

@@ -26,6 +26,7 @@ mod imports;
 mod intake;
 mod jobs;
 mod keys;
+mod labels;
 mod ledger;
 mod limits;
 mod notices;

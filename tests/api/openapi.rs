@@ -5,9 +5,12 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use stockhold::config::Config;
 use stockhold::platform::clock::Timestamp;
 
 use crate::harness::{Answer, Server, eventually, send};
+use crate::labels;
+use crate::labels::stand_in::EasyPost;
 use crate::payments::by_stripe;
 
 /// As method and path.
@@ -219,10 +222,36 @@ async fn payments(doc: &mut Document, server: &Server) {
     );
 }
 
+/// A parcel has a label of the shop's own and a slip, and rates are asked for. EasyPost tells of nothing.
+async fn parcels(doc: &mut Document, server: &Server) {
+    let home = json!({"line1": "12 Dock Road", "city": "London", "country": "GB"});
+    server.patch("/v1/warehouses/LONDON", json!({"address": home})).await.expect(200);
+    let order = json!({"lines": [{"sku": "TEA-1", "quantity": 1}], "shipping_address": home});
+    let order = server.post("/v1/orders", order).await.expect(201);
+    let order = format!("/v1/orders/{}", order["number"]);
+    doc.call(server, "POST", "/v1/orders/{id}/labels/rates", &format!("{order}/labels/rates")).await;
+    let label = doc.call(server, "POST", "/v1/orders/{id}/labels", &format!("{order}/labels")).await;
+    let path = format!("/v1/labels/{}", label["id"].as_str().unwrap());
+    doc.call(server, "GET", "/v1/labels/{id}", &path).await;
+    doc.call(server, "GET", "/v1/labels/{id}/pdf", &format!("{path}/pdf")).await;
+    doc.call(server, "GET", "/v1/labels", "/v1/labels?status=bought&warehouse=LONDON").await;
+    doc.call(server, "POST", "/v1/labels/{id}/void", &format!("{path}/void")).await;
+    let slip = format!("{order}/packing-slip?warehouse=LONDON");
+    doc.call(server, "GET", "/v1/orders/{id}/packing-slip", &slip).await;
+    let sent = server.post(&format!("{order}/shipments"), json!({"warehouse": "LONDON"})).await.expect(201);
+    let slip = format!("{order}/shipments/{}/packing-slip", sent["id"].as_str().unwrap());
+    doc.call(server, "GET", "/v1/orders/{id}/shipments/{shipment_id}/packing-slip", &slip).await;
+    let hook = "/v1/carriers/easypost/webhook";
+    let example = doc.body("POST", hook).unwrap().1.to_string();
+    doc.check("POST", hook, &labels::hear(server, &example, &labels::signed(&example)).await);
+}
+
 #[tokio::test]
 async fn every_operation_has_an_example_that_works() {
     // Nothing is asked of Stripe.
-    let server = Server::with(by_stripe::config("http://127.0.0.1:9")).await;
+    let easypost = EasyPost::start().await;
+    let carriers = labels::config(&easypost.url).carriers;
+    let server = Server::with(Config { carriers, ..by_stripe::config("http://127.0.0.1:9") }).await;
     let mut document = Document::of(&server).await;
     let doc = &mut document;
     server.warehouse("LEEDS").await;
@@ -317,6 +346,7 @@ async fn every_operation_has_an_example_that_works() {
 
     changes(doc, &server).await;
     payments(doc, &server).await;
+    parcels(doc, &server).await;
     workflows(doc, &server).await;
     returns(doc, &server).await;
     doc.call(&server, "POST", "/v1/channels/{code}/orders", "/v1/channels/web/orders").await;

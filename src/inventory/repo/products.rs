@@ -352,6 +352,12 @@ pub async fn listed(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Ha
     Ok(listed.collect())
 }
 
+pub async fn names(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, String>> {
+    let rows =
+        sqlx::query!("SELECT sku, name FROM inventory.products WHERE sku = ANY ($1)", skus).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.sku, row.name)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

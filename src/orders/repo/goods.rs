@@ -42,6 +42,16 @@ pub async fn shipments_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Res
     Ok(shipments)
 }
 
+pub async fn shipments_numbered(conn: &mut PgConnection, number: &str) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+    let rows = sqlx::query!(
+        "SELECT order_id, id FROM orders.shipments WHERE tracking_number = $1 ORDER BY order_id, id",
+        number
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.order_id, row.id)).collect())
+}
+
 /// In the order in which they were made.
 pub async fn returns_of(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Return>> {
     let rows = sqlx::query!(

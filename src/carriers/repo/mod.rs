@@ -1,5 +1,7 @@
 //! Schema `carriers`.
 
+pub mod labels;
+
 use std::collections::HashMap;
 
 use sqlx::PgConnection;

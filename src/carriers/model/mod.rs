@@ -1,4 +1,6 @@
-//! Where shipments are. Pure.
+//! Where shipments are, and what is stuck on them. Pure.
+
+pub mod label;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
