@@ -91,7 +91,7 @@ pub(super) struct Known<'a> {
 impl OrderAtRisk {
     pub(super) fn of(order: &Order, known: &Known<'_>) -> Self {
         let process = known.trouble.map(|trouble| of_process(order, trouble));
-        let money = known.payments.iter().map(|payment| of_payment(payment));
+        let money = known.payments.iter().map(of_payment);
         let due = order.lines.iter().filter_map(|line| {
             let due_at = due_at(order, line, &known.horizon);
             (line.open() > 0 && due_at <= known.horizon.until).then_some((line, due_at))

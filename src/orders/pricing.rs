@@ -158,7 +158,7 @@ pub fn moved(terms: &Terms, quantity: i64, left: i64, units: i64) -> Terms {
 /// Discounts for lines without any that make them cost so much less, or as near to it from below as tax on top lets them, and
 /// never more than they cost. How much less that is. Nothing where it cannot be added up.
 pub fn credited(lines: &[(Terms, i64)], includes_tax: bool, credit: i64) -> Option<(Vec<i64>, i64)> {
-    let worth = |(terms, quantity): &(Terms, i64)| Some(terms.unit_price.as_ref()?.amount.checked_mul(*quantity)?);
+    let worth = |(terms, quantity): &(Terms, i64)| terms.unit_price.as_ref()?.amount.checked_mul(*quantity);
     let weights: Vec<i64> = lines.iter().map(worth).collect::<Option<_>>()?;
     let cost = |discounts: &[i64]| {
         let terms: Vec<Terms> =

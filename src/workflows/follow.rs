@@ -32,7 +32,7 @@ const NEWS: &[&str] = &[
 const STRETCH: i64 = 500;
 
 pub const KIND: &str = "workflow";
-pub const TERMS: Terms = Terms { at_once: 8, timeout: Duration::from_secs(30), retry: Duration::from_secs(1) };
+pub const TERMS: Terms = Terms { at_once: 8, timeout: Duration::from_secs(10), retry: Duration::from_secs(1) };
 
 #[derive(Serialize, Deserialize)]
 struct Payload {
