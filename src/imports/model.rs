@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::orders::{Customer, NewOrder, NewOrderLine, Order, ShippingPrice};
 use crate::platform::clock::Timestamp;
@@ -33,6 +34,8 @@ pub struct ImportedOrder {
     pub reference: String,
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<NewOrderLine>,
+    /// Who buys, if known by an id, as for `POST /v1/orders`
+    pub customer_id: Option<Uuid>,
     pub customer: Option<Customer>,
     pub shipping_address: Option<Address>,
     pub shipping_price: Option<ShippingPrice>,
@@ -58,7 +61,7 @@ impl ImportedOrder {
             reservation_id: None,
             lines: Some(self.lines.clone()),
             channel: Some(Code(channel.to_owned())),
-            customer_id: None,
+            customer_id: self.customer_id,
             customer: self.customer.clone(),
             shipping_address: self.shipping_address.clone(),
             shipping_price: self.shipping_price.clone(),

@@ -120,3 +120,20 @@ async fn what_the_channel_has_need_not_be_what_it_comes_to() {
     assert_eq!(server.row_counts().await, before);
     server.assert_clean().await;
 }
+
+#[tokio::test]
+async fn who_buys_may_be_known_by_an_id() {
+    let servers = shop().await;
+    let new = json!({"name": "Ada", "email": "ada@example.com", "addresses": [{"label": "Home", "address": {"line1": "1 Park Row", "city": "Leeds", "country": "GB"}, "default_shipping": true}]});
+    let customer = servers[0].post("/v1/customers", new).await.expect(201);
+    let line = json!({"sku": "TEA", "quantity": 1});
+    let order = json!({"reference": "302-1", "lines": [line], "customer_id": customer["id"]});
+    let found = import(&servers[0], &order, 201).await;
+    let order =
+        servers[0].get(&format!("/v1/orders?customer_id={}", customer["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(order["items"][0]["customer"], json!({"name": "Ada", "email": "ada@example.com"}));
+    assert_eq!(order["items"][0]["id"], found["order"]["id"], "{found:#}");
+    let unknown = json!({"reference": "302-2", "lines": [line], "customer_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c"});
+    servers[0].post("/v1/channels/bay/orders", unknown).await.invalid(&["/customer_id unknown"]);
+    crate::races::finish(servers).await;
+}

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::access::Limits;
 use crate::carts::Carts;
 use crate::orders::{Customer, NewOrder, Order, ShippingPrice};
+use crate::platform::clock::Timestamp;
 use crate::platform::command::Command;
 use crate::platform::extract::{Json, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
@@ -34,12 +35,22 @@ pub(super) struct CheckOut {
     #[serde(default)]
     #[schema(default = false)]
     ship_together: bool,
+    /// When the customer placed it, if not now
+    placed_at: Option<Timestamp>,
 }
 
 impl CheckOut {
     fn order(&self) -> NewOrder {
-        let CheckOut { customer_id, customer, shipping_address, shipping_price, reference, note, ship_together } =
-            self.clone();
+        let CheckOut {
+            customer_id,
+            customer,
+            shipping_address,
+            shipping_price,
+            reference,
+            note,
+            ship_together,
+            placed_at,
+        } = self.clone();
         NewOrder {
             reservation_id: None,
             lines: None,
@@ -52,7 +63,7 @@ impl CheckOut {
             ship_together,
             reference,
             note,
-            placed_at: None,
+            placed_at,
         }
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Driver<'a> {
     async fn sell<'b>(&self, sale: &'b Sale, customers: &mut HashMap<&'b str, String>) -> Result<Sold, client::Error> {
         let key = |step: &str| self.keys.step(&sale.reference, step);
         let cart: Created = self.client.post(&["carts"], &self.cart_key(sale), &self.cart(sale)).await?;
-        let mut body = json!({"reference": sale.reference});
+        let mut body = json!({"reference": sale.reference, "placed_at": time(sale.at)});
         if let Some(reference) = sale.customer.as_deref() {
             let known = match customers.get(reference) {
                 Some(known) => known,

@@ -28,6 +28,7 @@ pub(super) async fn import_order(
     command: Command<Json<ImportedOrder>>,
 ) -> Result<Reply, Problem> {
     limits.channels.check(&code)?;
+    command.body.0.order(&code).keep_customers_within(&limits)?;
     let run = command.run((imports, code, limits), |tx, (imports, code, limits), command| {
         Box::pin(async move {
             let (import, is_new) = imports.take_over_in_tx(tx, code, &command.body.0, limits).await?;
