@@ -108,6 +108,7 @@ fn what_next(data: &Data, url: &str, shown: &Shown) -> String {
         (format!("stock/{preorder}"), "one that can be ordered before its release"),
         (format!("stock/{backordered}/explain?channel=WEB"), "why so many are available, and no more"),
         ("orders?status=placed&limit=5".into(), "orders that wait to be shipped"),
+        ("orders/at-risk?limit=5".into(), "orders that will miss what was promised, and what can be done"),
         ("transfers?status=in_transit".into(), "goods between warehouses"),
         ("carts?status=open".into(), "carts that hold stock; or abandoned, checked_out"),
         ("customers?q=a&limit=5".into(), "who buys"),
