@@ -18,9 +18,13 @@ use crate::warehouses::Scope;
 pub type Units = (Uuid, i64);
 
 impl Inventory {
-    /// Locks these products for several changes of one transaction: all of them before the first, in the order of their sku.
+    /// Locks these products for several changes of one transaction: all of them before the first, in the order of their sku. No
+    /// book is opened: what that gives up has to be written when it is closed.
     pub async fn lock_in_tx(&self, conn: &mut PgConnection, skus: &[&str]) -> Result<()> {
-        self.open(conn, skus.iter().map(|sku| (*sku).to_owned()).collect()).await.map(|_| ())
+        let mut skus: Vec<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
+        skus.sort_unstable();
+        repo::book::lock(conn, &skus).await?;
+        Ok(())
     }
 
     /// Takes back so many units that lines of an order are promised; none has fewer, for the order's row is locked.

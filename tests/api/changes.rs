@@ -4,7 +4,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, each, send};
+use crate::harness::{Server, each, eventually, send};
 
 fn euro(amount: i64) -> Value {
     json!({"amount": amount, "currency": "EUR"})
@@ -135,6 +135,28 @@ async fn something_else_is_sold_in_its_place_at_the_same_price() {
     server.product("COCOA").await;
     server.post(&substitute, json!({"sku": "COCOA"})).await.refused(409, "insufficient-stock");
     assert_eq!(server.get(&at(&order, "")).await.expect(200)["lines"], cheaper["lines"], "nothing was given up");
+    server.assert_clean().await;
+}
+
+#[tokio::test]
+async fn holds_that_have_ended_are_given_up_by_a_change_and_not_forgotten() {
+    let server = Server::without_sweeper().await;
+    server.shop(&[("TEA", 5), ("MINT", 5)]).await;
+    let order = order_of(&server, "TEA", 2).await;
+    for sku in ["TEA", "MINT"] {
+        server.hold(sku, 2, 1).await;
+    }
+    eventually("they have ended", || async {
+        server.available("MINT").await == 5 && server.available("TEA").await == 3
+    })
+    .await;
+    server.post(&of_line(&order, 0, "/substitute"), json!({"sku": "MINT", "quantity": 1})).await.expect(200);
+    for sku in ["TEA", "MINT"] {
+        assert_eq!(
+            server.text(&format!("SELECT reserved::text FROM inventory.levels WHERE sku = '{sku}'")).await,
+            "0\n"
+        );
+    }
     server.assert_clean().await;
 }
 
