@@ -23,7 +23,7 @@ use crate::imports::Imports;
 use crate::inventory::Inventory;
 use crate::lifecycle::{Shutdown, Workers};
 use crate::notices::Notices;
-use crate::ops::{Ops, SelfCheck};
+use crate::ops::{Ops, Parts, SelfCheck};
 use crate::orders::Orders;
 use crate::payments::Payments;
 use crate::platform::db::Db;
@@ -161,13 +161,18 @@ impl App {
     }
 
     pub fn self_check(&self) -> SelfCheck {
-        let Self { db, inventory, transfers, reservations, orders, carts, payments, .. } = self.clone();
-        SelfCheck::new(db, inventory, transfers, reservations, orders, carts, payments)
+        let Self { db, inventory, transfers, reservations, orders, carts, payments, returns, .. } = self.clone();
+        SelfCheck::new(db, Parts { inventory, transfers, reservations, orders, carts, payments, returns })
     }
 
     /// Those who hold data of persons besides the customers themselves.
     fn holders(&self) -> Holders {
-        vec![Arc::new(self.orders.clone()), Arc::new(self.notices.clone()), Arc::new(self.carriers.clone())]
+        vec![
+            Arc::new(self.orders.clone()),
+            Arc::new(self.notices.clone()),
+            Arc::new(self.carriers.clone()),
+            Arc::new(self.returns.clone()),
+        ]
     }
 
     /// The OpenAPI document of this server.

@@ -31,7 +31,7 @@ const STAIR: &[(&str, &[&str])] = &[
     ("notices", &["orders", "customers", "inventory", "events", "platform"]),
     ("carriers", &["orders", "customers types", "inventory", "warehouses", "events", "access types", "platform"]),
     ("payments", &["orders", "events", "access types", "platform"]),
-    ("returns", &["orders", "inventory types", "events", "access types", "platform"]),
+    ("returns", &["orders", "customers", "inventory types", "events", "access types", "platform"]),
     ("imports", &["payments", "orders", "warehouses types", "access types", "platform"]),
     ("workflows", &["payments", "orders", "warehouses types", "events", "access types", "platform"]),
     ("at_risk", &["workflows", "payments", "orders", "inventory", "platform"]),
@@ -39,6 +39,7 @@ const STAIR: &[(&str, &[&str])] = &[
     (
         "ops",
         &[
+            "returns",
             "payments",
             "carts",
             "orders",
@@ -127,8 +128,8 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("transfers", &["inventory", "warehouses", "events"]),
     ("feeds", &["inventory", "warehouses", "events"]),
     ("reservations", &["inventory", "events"]),
-    // To orders, notices and carriers it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
-    ("customers", &["orders", "notices", "carriers", "events"]),
+    // To orders, notices, carriers and returns it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
+    ("customers", &["orders", "notices", "carriers", "returns", "events"]),
     ("orders", &["customers", "reservations", "inventory", "events"]),
     ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
@@ -140,7 +141,7 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("workflows", &["payments", "orders", "events"]), // what brings an order further is noted with it
     ("at_risk", &["workflows", "payments", "orders", "inventory"]), // what all of them know, read in one moment
     ("payments", &["orders", "events"]), // an order knows at once how far it is paid; a follower moves on
-    ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments"]), // the self-check and its repair
+    ("ops", &["inventory", "transfers", "reservations", "orders", "carts", "payments", "returns"]), // the self-check and its repair
     ("cli", &["events"]), // a restore, after which the feed goes on
 ];
 

@@ -8,7 +8,7 @@ mod server;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use server::{LONG, Process, Server, command, place, within};
@@ -166,6 +166,25 @@ fn the_demo_shows_the_whole_life_of_an_order() {
     let page = page.unwrap_or_else(|| panic!("no tracking page in {printed}"));
     assert_eq!(server.get(&format!("/track/{page}"), "").0, 200);
 
+    let papers = printed.lines().filter(|line| line.contains("curl -sfH"));
+    let script: String = papers.clone().map(|line| format!("{line}\n")).collect();
+    let ran = Command::new("bash")
+        .args(["-ec", &format!("auth=\"Authorization: Bearer $STOCKHOLD_KEY\"\n{script}")])
+        .env("STOCKHOLD_KEY", key)
+        .current_dir(home.path())
+        .output()
+        .expect("bash is there");
+    assert!(ran.status.success() && papers.count() == 2, "{printed}");
+    for file in ["label.pdf", "slip.pdf"] {
+        let paper = std::fs::read(home.path().join(file)).expect("a file was written");
+        assert!(paper.starts_with(b"%PDF-"), "{file}");
+    }
+    let changed = &list(&server, "/v1/orders?reference=WEB-3")[0];
+    let lines = changed["lines"].as_array().expect("a list");
+    let units = |field: &str| lines.iter().map(|line| line[field].as_i64().expect("a number")).collect::<Vec<_>>();
+    assert_eq!((units("allocated"), units("cancelled")), (vec![2, 0, 1, 2], vec![1, 2, 0, 0]), "{changed:#}");
+    assert!(lines[0]["promised_for"].is_string() && changed["shipping_address"]["line1"].is_string(), "{changed:#}");
+
     // What the server does of its own accord comes within a second or two.
     within(LONG, "carts are abandoned", || list(&server, "/v1/carts?status=abandoned&limit=200").len() == 2);
     assert_eq!(list(&server, "/v1/carts?status=open&limit=200").len(), 7);
@@ -185,7 +204,8 @@ fn the_demo_shows_the_whole_life_of_an_order() {
         steps == [0, 1, 2]
     });
     let returns = list(&server, "/v1/return-requests?limit=200");
-    assert_eq!((returns.len(), all_of(&returns, "status").len()), (7, 7), "{returns:#?}");
+    assert_eq!((returns.len(), all_of(&returns, "status").len()), (8, 7), "{returns:#?}");
+    assert_eq!(returns.iter().filter(|back| !back["exchange"].is_null()).count(), 1, "{returns:#?}");
     let flagged = list(&server, "/v1/orders?channel=MARKET&reference=302-4711");
     assert_eq!(flagged[0]["lines"][0]["backordered"], 2, "{flagged:#?}");
     let (_, checked) = server.get("/v1/self-check", key);

@@ -60,6 +60,7 @@ fn the_walk_through_works_as_it_stands() {
     let run = Command::new("bash")
         .args(["-c", &format!("exec 2>&1\n{script}")])
         .env("KEY", server.key.as_deref().expect("a first start prints a key"))
+        .current_dir(home.path())
         .output()
         .expect("bash is there");
     let said = String::from_utf8(run.stdout).expect("UTF-8");

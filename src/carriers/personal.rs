@@ -6,10 +6,25 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Carriers;
-use super::model::label::LabelStatus;
+use super::model::Tracking;
+use super::model::label::{Label, LabelStatus};
 use super::repo::labels as repo;
 use crate::customers::{Person, PersonalData};
 use crate::platform::db::json::to_json;
+
+impl Label {
+    /// As it may be told for ever: without what an erasure takes out.
+    pub fn trace(&self) -> Self {
+        Self { tracking_number: None, last_error: None, ..self.clone() }
+    }
+}
+
+impl Tracking {
+    /// As it may be told for ever: without the number by which its carrier knows where it went.
+    pub fn trace(&self) -> Self {
+        Self { tracking_number: None, tracking_url: None, ..self.clone() }
+    }
+}
 
 impl PersonalData for Carriers {
     fn name(&self) -> &'static str {

@@ -90,3 +90,10 @@ pub struct Import {
     #[schema(max_items = 1000)]
     pub oversold: Vec<Oversold>,
 }
+
+impl Import {
+    /// As it may be told for ever: without what an erasure takes out.
+    pub(super) fn trace(&self) -> Self {
+        Self { order: self.order.trace(), oversold: self.oversold.clone() }
+    }
+}

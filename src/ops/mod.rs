@@ -8,7 +8,7 @@ use crate::platform::db::Db;
 use crate::platform::jobs::Jobs;
 
 pub use http::{close_when_stopping, documents, router};
-pub use self_check::{Report, SelfCheck};
+pub use self_check::{Parts, Report, SelfCheck};
 
 #[derive(Clone)]
 pub struct Ops {

@@ -16,6 +16,7 @@ use crate::platform::db::Db;
 use crate::platform::difference::Difference;
 use crate::platform::problem::Problem;
 use crate::reservations::Reservations;
+use crate::returns::Returns;
 use crate::transfers::Transfers;
 
 /// What the self-check found
@@ -28,48 +29,50 @@ pub struct Report {
     pub checked_at: Timestamp,
 }
 
+/// Who proves a part.
+#[derive(Clone)]
+pub struct Parts {
+    pub inventory: Inventory,
+    pub transfers: Transfers,
+    pub reservations: Reservations,
+    pub orders: Orders,
+    pub carts: Carts,
+    pub payments: Payments,
+    pub returns: Returns,
+}
+
 /// Asks each module to prove its part, and holds the parts against each other.
 #[derive(Clone)]
 pub struct SelfCheck {
     db: Db,
-    inventory: Inventory,
-    transfers: Transfers,
-    reservations: Reservations,
-    orders: Orders,
-    carts: Carts,
-    payments: Payments,
+    parts: Parts,
     turn: Arc<Mutex<()>>,
 }
 
 impl SelfCheck {
-    pub fn new(
-        db: Db,
-        inventory: Inventory,
-        transfers: Transfers,
-        reservations: Reservations,
-        orders: Orders,
-        carts: Carts,
-        payments: Payments,
-    ) -> Self {
-        Self { db, inventory, transfers, reservations, orders, carts, payments, turn: Arc::default() }
+    pub fn new(db: Db, parts: Parts) -> Self {
+        Self { db, parts, turn: Arc::default() }
     }
 
     pub async fn run(&self) -> Result<Report, Problem> {
         // It reads everything: once at a time is enough.
         let _turn = self.turn.lock().await;
         let mut snapshot = self.db.long_snapshot().await?;
-        let mut differences = self.inventory.self_check(&mut snapshot).await?;
-        let in_transit = self.transfers.in_transit(&mut snapshot).await?;
-        differences.extend(self.inventory.self_check_transit(&mut snapshot, &in_transit).await?);
-        let (at, held) = self.reservations.held(&mut snapshot).await?;
-        differences.extend(self.inventory.self_check_holds(&mut snapshot, at, &held).await?);
-        differences.extend(self.carts.self_check(&mut snapshot, &held).await?);
-        let open = self.orders.open_quantities(&mut snapshot).await?;
-        differences.extend(self.inventory.self_check_claims(&mut snapshot, &open).await?);
-        differences.extend(self.orders.self_check(&mut snapshot).await?);
-        differences.extend(self.payments.self_check(&mut snapshot).await?);
-        let paid = self.payments.paid(&mut snapshot).await?;
-        differences.extend(self.orders.self_check_paid(&mut snapshot, &paid).await?);
+        let Parts { inventory, transfers, reservations, orders, carts, payments, returns } = &self.parts;
+        let mut differences = inventory.self_check(&mut snapshot).await?;
+        let in_transit = transfers.in_transit(&mut snapshot).await?;
+        differences.extend(inventory.self_check_transit(&mut snapshot, &in_transit).await?);
+        let (at, held) = reservations.held(&mut snapshot).await?;
+        differences.extend(inventory.self_check_holds(&mut snapshot, at, &held).await?);
+        differences.extend(carts.self_check(&mut snapshot, &held).await?);
+        let open = orders.open_quantities(&mut snapshot).await?;
+        differences.extend(inventory.self_check_claims(&mut snapshot, &open).await?);
+        differences.extend(orders.self_check(&mut snapshot).await?);
+        differences.extend(payments.self_check(&mut snapshot).await?);
+        let paid = payments.paid(&mut snapshot).await?;
+        differences.extend(orders.self_check_paid(&mut snapshot, &paid).await?);
+        let received = returns.received(&mut snapshot).await?;
+        differences.extend(orders.self_check_received(&mut snapshot, &received).await?);
         snapshot.rollback().await?;
         Ok(Report { ok: differences.is_empty(), differences, checked_at: Timestamp::now() })
     }
@@ -77,7 +80,7 @@ impl SelfCheck {
     /// Books what is missing in the ledger, and sets counters to what their records say; tells what was done.
     pub async fn repair(&self) -> Result<Vec<String>, Problem> {
         let mut tx = self.db.begin().await?;
-        let done = self.inventory.repair_in_tx(&mut tx).await?;
+        let done = self.parts.inventory.repair_in_tx(&mut tx).await?;
         let entry = Entry::new(Actor::CommandLine, "stockhold doctor --repair").is(&done);
         audit::record_in_tx(&mut tx, &entry).await?;
         tx.commit().await?;

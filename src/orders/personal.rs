@@ -5,9 +5,48 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Orders, repo};
+use super::model::Return;
+use super::{Customer, Order, Orders, Shipment, repo};
 use crate::customers::{Person, PersonalData};
 use crate::platform::db::json::to_json;
+use crate::warehouses::Address;
+
+impl Order {
+    /// As it may be told for ever: without what an erasure takes out.
+    pub fn trace(&self) -> Self {
+        let mut trace = self.clone();
+        let head = &mut trace.head;
+        head.customer = Customer::default();
+        head.shipping_address =
+            head.shipping_address.take().map(|it| Address { country: it.country, ..Address::default() });
+        head.note = None;
+        head.cancel_reason = None;
+        trace.shipments = trace.shipments.iter().map(Shipment::trace).collect();
+        trace.returns = trace.returns.iter().map(Return::trace).collect();
+        trace
+    }
+}
+
+impl Shipment {
+    /// As it may be told for ever: without the number by which its carrier knows where it went.
+    pub fn trace(&self) -> Self {
+        Self { tracking_number: None, ..self.clone() }
+    }
+}
+
+impl Orders {
+    /// The orders of a known customer, the oldest first.
+    pub async fn of_customer(&self, conn: &mut PgConnection, customer: Uuid) -> sqlx::Result<Vec<Uuid>> {
+        Ok(repo::personal::of_customer(conn, customer).await?.iter().map(|head| head.id).collect())
+    }
+}
+
+impl Return {
+    /// As it may be told for ever: without what was written freely.
+    pub fn trace(&self) -> Self {
+        Self { reason: None, ..self.clone() }
+    }
+}
 
 impl PersonalData for Orders {
     fn name(&self) -> &'static str {

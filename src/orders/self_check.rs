@@ -18,4 +18,19 @@ impl Orders {
     pub async fn self_check(&self, conn: &mut PgConnection) -> Result<Vec<Difference>> {
         Ok(repo::check::lines_against_shipments(conn).await?)
     }
+
+    /// What came of returns that were asked for is part of what came back, by (order, product).
+    pub async fn self_check_received(
+        &self,
+        conn: &mut PgConnection,
+        received: &BTreeMap<(Uuid, String), i64>,
+    ) -> Result<Vec<Difference>> {
+        let returned = repo::check::returned_quantities(conn).await?;
+        let differences = received.iter().filter_map(|((order, sku), units)| {
+            let back = returned.get(&(*order, sku.clone())).copied().unwrap_or_default();
+            let subject = format!("order {order}, {sku}");
+            (*units > back).then(|| Difference::new("received_within_returned", subject, back, *units))
+        });
+        Ok(differences.collect())
+    }
 }

@@ -16,13 +16,15 @@ pub struct Reply {
     pub body: Bytes,
     /// What is kept in place of a body that must not be kept.
     remembered: Option<Bytes>,
+    /// What the audit trail keeps in place of a body that ends before it does.
+    told: Option<Bytes>,
     /// Whether anything was changed, for the audit trail.
     changes: bool,
 }
 
 impl Reply {
     pub fn new(status: StatusCode, headers: Vec<(HeaderName, String)>, body: Bytes) -> Self {
-        Self { status, headers, body, remembered: None, changes: true }
+        Self { status, headers, body, remembered: None, told: None, changes: true }
     }
 
     /// 200 with a body that is not one addressable resource: a list, a report.
@@ -64,6 +66,11 @@ impl Reply {
         self
     }
 
+    /// The audit trail tells no more than this of it: for what is personal, which it would keep for ever.
+    pub fn told_as<T: Serialize>(self, value: &T) -> Self {
+        Self { told: Some(bytes_of(value)), ..self }
+    }
+
     /// Of a call that could have changed something, and did not.
     pub fn of_no_change(self) -> Self {
         Self { changes: false, ..self }
@@ -76,6 +83,11 @@ impl Reply {
     /// The body as it may be stored.
     pub fn body_to_keep(&self) -> &Bytes {
         self.remembered.as_ref().unwrap_or(&self.body)
+    }
+
+    /// The body as the audit trail may tell it.
+    pub fn body_to_tell(&self) -> &Bytes {
+        self.told.as_ref().unwrap_or_else(|| self.body_to_keep())
     }
 
     fn with_etag(mut self) -> Self {

@@ -36,6 +36,11 @@ pub enum Step {
 impl ReturnRequestStatus {
     /// Whether the step is allowed now. Goods may still come when all that was approved is there: that is an over receipt.
     /// Once goods have come, a request is closed rather than cancelled.
+    /// Goods are awaited, or the decision whether they are.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Requested | Self::Approved | Self::PartiallyReceived)
+    }
+
     pub fn allows(self, step: Step) -> bool {
         use ReturnRequestStatus::{Approved, Closed, PartiallyReceived, Received, Requested};
         match step {

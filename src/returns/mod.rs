@@ -12,7 +12,9 @@ mod events;
 mod http;
 mod life;
 mod model;
+mod personal;
 mod repo;
+mod self_check;
 
 use sqlx::PgConnection;
 use uuid::Uuid;

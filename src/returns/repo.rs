@@ -1,5 +1,7 @@
 //! Schema `returns`.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -110,6 +112,33 @@ pub(super) async fn of_order(conn: &mut PgConnection, order: Uuid) -> sqlx::Resu
     list(conn, &filter, None, i64::from(i32::MAX)).await
 }
 
+/// The oldest first.
+pub(super) async fn of_orders(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<ReturnRequest>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, order_id, order_number, channel, status, lines, note, reason, restocking_fee, worth_amount,
+                  worth_currency, is_unpriced, exchange, created_at AS "created_at: Timestamp", updated_at AS "updated_at: Timestamp"
+           FROM returns.requests WHERE order_id = ANY ($1) ORDER BY id"#,
+        orders
+    );
+    rows.fetch_all(conn).await?.into_iter().map(ReturnRequest::try_from).collect()
+}
+
+/// Takes out all that was written freely.
+pub(super) async fn erase(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"UPDATE returns.requests
+           SET note = NULL, reason = NULL, updated_at = clock_timestamp(),
+               lines = (SELECT coalesce(jsonb_agg(line || '{"reason": null}' ORDER BY n), '[]')
+                        FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (line, n))
+           WHERE order_id = ANY ($1)"#,
+        orders
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The newest first.
 pub(super) async fn list(
     conn: &mut PgConnection,
@@ -132,4 +161,15 @@ pub(super) async fn list(
         limit
     );
     rows.fetch_all(conn).await?.into_iter().map(ReturnRequest::try_from).collect()
+}
+
+/// Units that came of what was asked for, by (order, product).
+pub(super) async fn received(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.order_id, line->>'sku' AS "sku!", sum((line->>'received')::bigint)::bigint AS "units!"
+           FROM returns.requests r, jsonb_array_elements(r.lines) line GROUP BY r.order_id, line->>'sku'"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.order_id, row.sku), row.units)).collect())
 }

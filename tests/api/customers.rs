@@ -198,18 +198,32 @@ async fn nothing_of_an_erased_customer_is_left_but_where_it_is_said() {
     let path = format!("/v1/orders/{}", order["number"]);
     let back = json!({"reason": "planted-reason", "lines": [{"sku": "TEA", "quantity": 1, "disposition": "restock", "warehouse": "MAIN"}]});
     server.post(&format!("{path}/returns"), back).await.expect(201);
+    let asked = json!({"lines": [{"sku": "TEA", "quantity": 1, "reason": "planted-reason"}], "note": "planted-note"});
+    let request = server.post(&format!("{path}/return-requests"), asked).await.expect(201);
+    let refusal = server.post(&at(&ada, "/erase"), json!({})).await.refused(409, "in-use");
+    assert!(refusal["detail"].as_str().unwrap().contains("return request"), "{refusal}");
+    let request = format!("/v1/return-requests/{}", request["id"].as_str().unwrap());
+    server.post(&format!("{request}/reject"), json!({"reason": "planted-refusal"})).await.expect(200);
+    let export = server.get(&at(&ada, "/export")).await.expect(200);
+    assert_eq!(export["records"]["returns"], json!([server.get(&request).await.expect(200)]));
     let left = server.post(&at(&ada, "/erase"), json!({})).await.expect(200);
     assert!(left["erased_at"].is_string() && left["name"].is_null(), "{left}");
     assert_eq!(server.get(&at(&ada, "")).await.expect(200), left);
 
     // As docs/customers.md says, each for its own time.
-    assert_eq!(where_planted(&server).await, ["events.outbox", "platform.audit", "platform.idempotency"]);
+    assert_eq!(where_planted(&server).await, ["events.outbox", "platform.idempotency"]);
     let read = server.get(&path).await.expect(200);
     assert_eq!((&read["customer"], &read["shipping_address"]), (&json!({}), &json!({"country": "GB"})));
     assert_eq!(
         (&read["note"], &read["customer_id"], &read["lines"][0]["quantity"]),
         (&json!(null), &ada["id"], &json!(2))
     );
+    let read = server.get(&request).await.expect(200);
+    assert_eq!(
+        (&read["note"], &read["reason"], &read["lines"][0]["reason"]),
+        (&json!(null), &json!(null), &json!(null))
+    );
+    assert_eq!(read["lines"][0]["requested"], 1);
     let export = server.get(&at(&ada, "/export")).await.expect(200);
     assert_eq!(export["consents"][3]["source"], "erasure");
 

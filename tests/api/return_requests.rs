@@ -75,6 +75,23 @@ async fn a_return_is_approved_comes_bit_by_bit_and_is_worth_what_was_paid() {
 }
 
 #[tokio::test]
+async fn the_self_check_finds_what_came_without_coming_back() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 10)]).await;
+    let order = delivered(&server, 3).await;
+    let request = ask(&server, &order, 2).await;
+    decide(&server, &request, "/approve", Value::Null).await;
+    decide(&server, &request, "/receive", goods(2, "restock")).await;
+    server.assert_clean().await;
+    let broken = r#"UPDATE returns.requests SET lines = jsonb_set(lines, '{0,received}', '3')"#;
+    server.sql(broken).await.unwrap();
+    let report = server.get("/v1/self-check").await.expect(200);
+    let subject = format!("order {}, TEA", order["id"].as_str().unwrap());
+    let difference = json!({"check": "received_within_returned", "subject": subject, "expected": 2, "found": 3});
+    assert_eq!(report["differences"], json!([difference]));
+}
+
+#[tokio::test]
 async fn less_may_be_approved_or_come_and_more_may_stand_at_the_door() {
     let server = Server::start().await;
     server.shop(&[("TEA", 10)]).await;

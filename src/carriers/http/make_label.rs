@@ -36,7 +36,7 @@ pub(super) async fn make_label(
         Box::pin(async move {
             let order = carriers.orders.lock_in_tx(tx, id, limits).await?;
             let label = carriers.make_label_in_tx(tx, &order, &command.body.0, limits).await?;
-            let mut reply = Reply::created(format!("/v1/labels/{}", label.id), &label);
+            let mut reply = Reply::created(format!("/v1/labels/{}", label.id), &label).told_as(&label.trace());
             if label.status == LabelStatus::Buying {
                 reply.status = StatusCode::ACCEPTED;
             }

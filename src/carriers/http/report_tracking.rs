@@ -32,9 +32,9 @@ pub(super) async fn report_tracking(
         Box::pin(async move {
             let order = carriers.orders.lock_in_tx(tx, id, limits).await?;
             let (before, after) = carriers.report_in_tx(tx, &order, *shipment_id, &command.body.0, limits).await?;
-            command.was(&before);
+            command.was(&before.trace());
             command.about(format!("/v1/orders/{}/shipments/{shipment_id}", order.head.id));
-            let reply = Reply::ok(&after);
+            let reply = Reply::ok(&after).told_as(&after.trace());
             Ok(if after.events.len() == before.events.len() { reply.of_no_change() } else { reply })
         })
     });

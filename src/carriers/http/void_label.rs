@@ -33,10 +33,11 @@ pub(super) async fn void_label(
     let run = command.run((carriers, id, limits), |tx, (carriers, id, limits), command| {
         Box::pin(async move {
             let label = carriers.lock_label_in_tx(tx, *id, limits).await?;
-            command.on(&label)?;
+            command.on_told_as(&label, &label.trace())?;
             let label = carriers.void_label_in_tx(tx, &label).await?;
             let is_under_way = label.status == LabelStatus::Voiding;
-            Ok(Reply::json(if is_under_way { StatusCode::ACCEPTED } else { StatusCode::OK }, &label))
+            let status = if is_under_way { StatusCode::ACCEPTED } else { StatusCode::OK };
+            Ok(Reply::json(status, &label).told_as(&label.trace()))
         })
     });
     run.await

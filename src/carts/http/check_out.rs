@@ -92,7 +92,7 @@ pub(super) async fn check_out_cart(
             let new = command.body.0.order();
             new.keep_customers_within(limits)?;
             let order = carts.check_out_in_tx(tx, cart, new, limits).await?;
-            Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
+            Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order).told_as(&order.trace()))
         })
     });
     run.await

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Counted up where other requests are made of the same data.
-const REQUESTS: &str = "2";
+const REQUESTS: &str = "3";
 const PRODUCTS: &str = include_str!("products.csv");
 const STOCK: &str = include_str!("stock.csv");
 const CUSTOMERS: &str = include_str!("customers.csv");
@@ -176,18 +176,31 @@ impl Data {
 impl Data {
     /// A product of which nothing is left when all is ordered, and that may not be backordered.
     pub fn sold_out(&self) -> Option<&str> {
-        let mut left: HashMap<&str, i64> = HashMap::new();
-        for row in &self.stock {
-            *left.entry(&row.sku).or_default() += row.opening + row.delivered;
-        }
-        for (sku, quantity) in
-            self.orders.iter().filter(|order| order.fate != Fate::Cancelled).flat_map(|order| order.lines())
-        {
-            *left.entry(sku).or_default() -= quantity;
-        }
+        let left = self.left_of(self.stock.iter());
         let is_out =
             |product: &&Product| product.backorder_limit.is_none() && left.get(product.sku.as_str()) == Some(&0);
         self.products.iter().find(is_out).map(|product| product.sku.as_str())
+    }
+
+    /// Products of which a warehouse has some left even if all that is ordered left from there, those with the most first.
+    pub fn plentiful(&self, warehouse: &str) -> Vec<&str> {
+        let left = self.left_of(self.stock.iter().filter(|row| row.warehouse == warehouse));
+        let mut plenty: Vec<(&str, i64)> = left.into_iter().filter(|(_, left)| *left > 0).collect();
+        plenty.sort_by_key(|(sku, left)| (-left, *sku));
+        plenty.into_iter().map(|(sku, _)| sku).collect()
+    }
+
+    /// What is left of such stock when all that is ordered and not cancelled is taken from it.
+    fn left_of<'a>(&'a self, stock: impl Iterator<Item = &'a Stock>) -> HashMap<&'a str, i64> {
+        let mut left: HashMap<&str, i64> = HashMap::new();
+        for row in stock {
+            *left.entry(&row.sku).or_default() += row.opening + row.delivered;
+        }
+        let wanted = self.orders.iter().filter(|order| order.fate != Fate::Cancelled).flat_map(Order::lines);
+        for (sku, quantity) in wanted {
+            *left.entry(sku).or_default() -= quantity;
+        }
+        left
     }
 
     pub fn price_pence(&self, sku: &str) -> i64 {
@@ -263,6 +276,16 @@ mod tests {
         let data = Data::read().unwrap();
         let sku = data.sold_out().unwrap();
         assert!(data.price_pence(sku) > 0);
+    }
+
+    #[test]
+    fn some_things_are_there_in_plenty() {
+        let data = Data::read().unwrap();
+        let plenty = data.plentiful("MAN");
+        assert!(plenty.len() >= 4);
+        let left = data.left_of(data.stock.iter().filter(|row| row.warehouse == "MAN"));
+        assert!(plenty[..4].iter().all(|sku| left[sku] >= 20), "{left:?}");
+        assert!(!plenty.contains(&data.sold_out().unwrap()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Filler<'a> {
     pub data: &'a Data,
     pub bar: &'a ProgressBar,
     edition: String,
-    today: DateTime<Utc>,
+    pub(super) today: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,13 +56,14 @@ struct Payment {
 }
 
 #[derive(Debug, Deserialize)]
-struct PlacedOrder {
-    id: String,
-    lines: Vec<PlacedLine>,
+pub(super) struct PlacedOrder {
+    pub id: String,
+    pub lines: Vec<PlacedLine>,
 }
 
 #[derive(Debug, Deserialize)]
-struct PlacedLine {
+pub(super) struct PlacedLine {
+    pub id: String,
     #[serde(default)]
     allocations: Vec<Allocation>,
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Error;
+use super::changes::Changed;
 use super::data::{Fate, Order};
 use super::fill::{Created, Filler, Placed};
 use super::places::{FIRST_WAREHOUSE, MARKET, TRADE, WEB};
@@ -18,6 +19,7 @@ const A_MOMENT: i64 = 1;
 
 /// What is told of the demo when it is done, by their addresses.
 pub struct Shown {
+    pub changed: Changed,
     /// The page that a customer sees
     pub tracking: String,
     /// An order that waits to be reviewed
@@ -33,12 +35,13 @@ const JOURNEYS: [&[(&str, &str)]; 5] = [
     &[("in_transit", "Sorted"), ("failure", "Nobody was at home")],
 ];
 
-/// A return in each of its states, and why.
-const RETURNS: [(&str, &str); 7] = [
+/// A return in each of its states, and why; for what came of one, something else is sent.
+const RETURNS: [(&str, &str); 8] = [
     ("requested", "too small"),
     ("approved", "not as pictured"),
     ("partially_received", "ordered twice"),
     ("received", "changed my mind"),
+    ("exchanged", "one of the other kind, please"),
     ("closed", "a gift that was not wanted"),
     ("rejected", "used for a party"),
     ("cancelled", "wrong colour"),
@@ -52,6 +55,16 @@ struct Link {
 #[derive(Debug, Deserialize)]
 struct Received {
     refund_due: Option<Amount>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Exchange {
+    exchange: Option<Exchanged>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Exchanged {
+    credit: Amount,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,18 +278,22 @@ impl Filler<'_> {
         if state == "approved" {
             return Ok(());
         }
-        let units = if state == "received" { 2 } else { 1 };
+        let units = if ["received", "exchanged"].contains(&state) { 2 } else { 1 };
         let goods =
             json!({"lines": [{"sku": sku, "quantity": units, "disposition": "restock", "warehouse": FIRST_WAREHOUSE}]});
         let received: Received = self.post(&path("receive"), &step("receive"), &goods).await?;
         if state == "closed" {
             self.post::<Value>(&path("close"), &step("close"), &json!({})).await?;
         }
-        match received.refund_due {
-            Some(due) if state != "partially_received" => {
-                self.refund(placed, &order.reference, due.amount, reason).await
-            }
-            _ => Ok(()),
+        let mut due = received.refund_due.map_or(0, |due| due.amount);
+        if state == "exchanged" {
+            let instead = json!({"lines": [{"sku": self.data.carts[0].sku, "quantity": 1}]});
+            let Exchange { exchange } = self.post(&path("exchange"), &step("exchange"), &instead).await?;
+            due -= exchange.map_or(0, |exchanged| exchanged.credit.amount);
         }
+        if due == 0 || state == "partially_received" {
+            return Ok(());
+        }
+        self.refund(placed, &order.reference, due, reason).await
     }
 }

@@ -1,5 +1,6 @@
 //! `stockhold demo`: fills an empty instance with a small living shop.
 
+mod changes;
 mod data;
 mod fill;
 mod life;
@@ -14,14 +15,14 @@ use serde_json::Value;
 use self::data::Data;
 use self::fill::Filler;
 use self::life::Shown;
-use self::places::FIRST_WAREHOUSE;
+use self::places::{FIRST_WAREHOUSE, SECOND_WAREHOUSE};
 use super::client::{self, Client, Page};
 
 /// Fill an empty instance with a small living shop
 ///
 /// 300 products of a real gift shop, three warehouses, three channels, stock, customers, four weeks of orders that
 /// end today, with payments, orders of a marketplace, a workflow for trade customers, parcels on their way,
-/// returns, transfers, damaged goods and carts. It refuses an instance that has products
+/// a changed order and its label, returns, an exchange, transfers, damaged goods and carts. It refuses an instance that has products
 /// of its own; cut off, it goes on where it stopped when run again within a day.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -73,12 +74,14 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
     bar.set_message("transfers");
     filler.transfers().await?;
     filler.conditions().await?;
+    bar.set_message("changes");
+    let changed = filler.change(&customers).await?;
     bar.set_message("carts");
     let to_review = filler.trade(&customers).await?;
     filler.carts(&customers).await?;
     bar.finish_and_clear();
 
-    print!("{}", what_next(&data, client.base(), &Shown { tracking, to_review }));
+    print!("{}", what_next(&data, client.base(), &Shown { changed, tracking, to_review }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,7 +120,11 @@ fn what_next(data: &Data, url: &str, shown: &Shown) -> String {
         ("events?type=order.flagged".into(), "one of them was sold twice: somebody has to look"),
         ("workflow-runs?status=running".into(), "orders on their way through a workflow"),
         (format!("orders/{}/timeline", shown.to_review), "one that waits to be reviewed"),
+        (format!("orders/{}", shown.changed.order), "one that its customer changed in every way"),
+        ("events?type=order.updated".into(), "how it was changed"),
+        ("labels?status=bought".into(), "the label of its parcel"),
         ("return-requests?status=requested".into(), "returns that wait for a decision; or any other state"),
+        ("events?type=return.exchanged".into(), "for one of them, something else is sent"),
         ("stock/movements?limit=10".into(), "the end of the ledger"),
         ("self-check".into(), "whether every number adds up"),
     ];
@@ -131,6 +138,18 @@ fn what_next(data: &Data, url: &str, shown: &Shown) -> String {
     // It is a path where the server does not know what it is called outside.
     let page =
         if shown.tracking.starts_with('/') { format!("{url}{}", shown.tracking) } else { shown.tracking.clone() };
+    let papers = [
+        (format!("labels/{}/pdf", shown.changed.label), "label.pdf", "what is stuck on the parcel"),
+        (
+            format!("orders/{}/packing-slip?warehouse={SECOND_WAREHOUSE}", shown.changed.order),
+            "slip.pdf",
+            "what is put into it",
+        ),
+    ];
+    text.push_str("\nTo be printed:\n\n");
+    for (path, file, meaning) in papers {
+        text.push_str(&format!("  curl -sfH \"$auth\" '{url}/v1/{path}' -o {file}   # {meaning}\n"));
+    }
     text.push_str(&format!("\nWhere a customer sees a parcel, without a login:  {page}\n"));
     text
 }

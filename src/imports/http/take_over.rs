@@ -34,10 +34,10 @@ pub(super) async fn import_order(
             let (import, is_new) = imports.take_over_in_tx(tx, code, &command.body.0, limits).await?;
             let path = format!("/v1/orders/{}", import.order.head.id);
             if is_new {
-                return Ok(Reply::created(path, &import));
+                return Ok(Reply::created(path, &import).told_as(&import.trace()));
             }
             command.about(path);
-            command.was(&import);
+            command.was(&import.trace());
             Ok(Reply::ok(&import).of_no_change())
         })
     });

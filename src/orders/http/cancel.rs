@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::changed;
 use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::model::Order;
@@ -41,9 +42,9 @@ pub(super) async fn cancel_order(
     let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             let reason = command.body.0.reason.as_deref();
-            Ok(Reply::resource(&orders.cancel_in_tx(tx, &order, reason).await?))
+            Ok(changed(&orders.cancel_in_tx(tx, &order, reason).await?))
         })
     });
     run.await

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::changed;
 use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::change::LineCancellation;
@@ -33,9 +34,9 @@ pub(super) async fn cancel_order_line(
     let run = command.run((orders, id, line, limits), |tx, (orders, id, line, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             command.about(format!("/v1/orders/{}", order.head.id));
-            Ok(Reply::resource(&orders.cancel_line_in_tx(tx, &order, *line, &command.body.0).await?))
+            Ok(changed(&orders.cancel_line_in_tx(tx, &order, *line, &command.body.0).await?))
         })
     });
     run.await

@@ -59,5 +59,5 @@ pub(super) fn queue(orders: Orders) -> Queue {
 
 fn reply(outcome: Result<Order, Error>) -> Result<Reply, Problem> {
     let order = outcome?;
-    Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order))
+    Ok(Reply::created(format!("/v1/orders/{}", order.head.id), &order).told_as(&order.trace()))
 }

@@ -41,9 +41,10 @@ pub(super) async fn deliver_shipment(
     let run = command.run((orders, path, limits), |tx, (orders, (id, shipment_id), limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             let delivered_at = command.body.0.delivered_at;
-            Ok(Reply::ok(&orders.deliver_in_tx(tx, &order, *shipment_id, &limits.warehouses, delivered_at).await?))
+            let shipment = orders.deliver_in_tx(tx, &order, *shipment_id, &limits.warehouses, delivered_at).await?;
+            Ok(Reply::ok(&shipment).told_as(&shipment.trace()))
         })
     });
     run.await

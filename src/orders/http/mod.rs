@@ -18,7 +18,8 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Orders;
+use super::{Order, Orders};
+use crate::platform::reply::Reply;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ impl FromRef<Desk> for create::Queue {
     fn from_ref(desk: &Desk) -> Self {
         desk.create.clone()
     }
+}
+
+/// 200 with the order as it is now.
+fn changed(order: &Order) -> Reply {
+    Reply::resource(order).told_as(&order.trace())
 }
 
 pub fn router(orders: Orders) -> OpenApiRouter {

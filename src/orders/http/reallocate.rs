@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use super::changed;
 use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::change::Reallocation;
@@ -32,8 +33,8 @@ pub(super) async fn reallocate_order(
     let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
-            Ok(Reply::resource(&orders.reallocate_in_tx(tx, &order, &command.body.0).await?))
+            command.was(&order.trace());
+            Ok(changed(&orders.reallocate_in_tx(tx, &order, &command.body.0).await?))
         })
     });
     run.await

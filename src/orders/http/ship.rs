@@ -31,9 +31,9 @@ pub(super) async fn ship_order(
     let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             let shipment = orders.ship_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
-            Ok(Reply::booked(&shipment))
+            Ok(Reply::booked(&shipment).told_as(&shipment.trace()))
         })
     });
     run.await

@@ -31,9 +31,9 @@ pub(super) async fn return_order(
     let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             let taken = orders.take_back_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
-            Ok(Reply::booked(&taken))
+            Ok(Reply::booked(&taken).told_as(&taken.trace()))
         })
     });
     run.await

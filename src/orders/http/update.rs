@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use super::changed;
 use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::change::OrderFields;
@@ -33,9 +34,9 @@ pub(super) async fn update_order(
     let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.on(&order)?;
+            command.on_told_as(&order, &order.trace())?;
             let fields = command.body.apply(&command.schemas, &OrderFields::of(&order))?;
-            Ok(Reply::resource(&orders.change_in_tx(tx, &order, &fields).await?))
+            Ok(changed(&orders.change_in_tx(tx, &order, &fields).await?))
         })
     });
     run.await

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::changed;
 use crate::access::Limits;
 use crate::orders::Orders;
 use crate::orders::change::OrderLineFields;
@@ -34,11 +35,11 @@ pub(super) async fn update_order_line(
     let run = command.run((orders, id, line, limits), |tx, (orders, id, line, limits), command| {
         Box::pin(async move {
             let order = orders.lock_in_tx(tx, id, limits).await?;
-            command.on(&order)?;
+            command.on_told_as(&order, &order.trace())?;
             command.about(format!("/v1/orders/{}", order.head.id));
             let promised_for = order.lines.iter().find(|it| it.id == *line).and_then(|it| it.promised_for);
             let fields = command.body.apply(&command.schemas, &OrderLineFields { promised_for })?;
-            Ok(Reply::resource(&orders.change_line_in_tx(tx, &order, *line, &fields).await?))
+            Ok(changed(&orders.change_line_in_tx(tx, &order, *line, &fields).await?))
         })
     });
     run.await

@@ -18,6 +18,17 @@ pub async fn open_quantities(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(
     Ok(rows.into_iter().map(|row| ((row.id, row.sku), row.open)).collect())
 }
 
+/// Units that came back, by (order, product).
+pub async fn returned_quantities(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<(Uuid, String), i64>> {
+    let rows = sqlx::query!(
+        r#"SELECT order_id, sku, sum(returned)::bigint AS "returned!" FROM orders.lines
+           WHERE returned > 0 GROUP BY order_id, sku"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.order_id, row.sku), row.returned)).collect())
+}
+
 /// `shipped` against the shipments, `returned` against the returns, and neither more than was ordered.
 pub async fn lines_against_shipments(conn: &mut PgConnection) -> sqlx::Result<Vec<Difference>> {
     let rows = sqlx::query!(

@@ -124,7 +124,7 @@ impl Entry {
 
     /// What the caller was answered, as far as it may be kept.
     pub fn answered(self, reply: &Reply) -> Self {
-        let after = std::str::from_utf8(reply.body_to_keep()).ok().filter(|body| !body.is_empty());
+        let after = std::str::from_utf8(reply.body_to_tell()).ok().filter(|body| !body.is_empty());
         Self { after: after.map(|body| bounded(body.to_owned())), status: Some(reply.status.as_u16()), ..self }
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::changed;
 use crate::access::Limits;
 use crate::platform::command::Command;
 use crate::platform::extract::{Json, Path};
@@ -30,9 +31,9 @@ pub(super) async fn approve_return(
     let run = command.run((returns, id, limits), |tx, (returns, id, limits), command| {
         Box::pin(async move {
             let (_, mut request) = returns.lock_in_tx(tx, *id, limits).await?;
-            command.on(&request)?;
+            command.on_told_as(&request, &request.trace())?;
             request.approve(&command.body.0)?;
-            Ok(Reply::resource(&returns.save_in_tx(tx, &request, "return.approved").await?))
+            Ok(changed(&returns.save_in_tx(tx, &request, "return.approved").await?))
         })
     });
     run.await

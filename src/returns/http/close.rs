@@ -3,6 +3,7 @@
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::changed;
 use crate::access::Limits;
 use crate::platform::command::Command;
 use crate::platform::extract::{NoBody, Path};
@@ -30,9 +31,9 @@ pub(super) async fn close_return(
     let run = command.run((returns, id, limits), |tx, (returns, id, limits), command| {
         Box::pin(async move {
             let (_, mut request) = returns.lock_in_tx(tx, *id, limits).await?;
-            command.on(&request)?;
+            command.on_told_as(&request, &request.trace())?;
             request.close()?;
-            Ok(Reply::resource(&returns.save_in_tx(tx, &request, "return.closed").await?))
+            Ok(changed(&returns.save_in_tx(tx, &request, "return.closed").await?))
         })
     });
     run.await

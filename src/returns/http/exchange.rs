@@ -3,6 +3,7 @@
 use axum::extract::State;
 use uuid::Uuid;
 
+use super::changed;
 use crate::access::Limits;
 use crate::platform::command::Command;
 use crate::platform::extract::{Json, Path};
@@ -31,8 +32,8 @@ pub(super) async fn exchange_return(
     let run = command.run((returns, id, limits), |tx, (returns, id, limits), command| {
         Box::pin(async move {
             let (order, request) = returns.lock_in_tx(tx, *id, limits).await?;
-            command.on(&request)?;
-            Ok(Reply::resource(&returns.exchange_in_tx(tx, &order, request, &command.body.0.lines).await?))
+            command.on_told_as(&request, &request.trace())?;
+            Ok(changed(&returns.exchange_in_tx(tx, &order, request, &command.body.0.lines).await?))
         })
     });
     run.await

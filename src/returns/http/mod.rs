@@ -14,6 +14,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Returns;
+use super::model::ReturnRequest;
+use crate::platform::reply::Reply;
+
+/// 200 with the return as it is now.
+fn changed(request: &ReturnRequest) -> Reply {
+    Reply::resource(request).told_as(&request.trace())
+}
 
 pub fn router(returns: Returns) -> OpenApiRouter {
     OpenApiRouter::new()

@@ -30,7 +30,7 @@ pub(super) async fn request_return(
     let run = command.run((returns, id, limits), |tx, (returns, id, limits), command| {
         Box::pin(async move {
             let request = returns.request_in_tx(tx, id, &command.body.0, limits).await?;
-            Ok(Reply::created(format!("/v1/return-requests/{}", request.id), &request))
+            Ok(Reply::created(format!("/v1/return-requests/{}", request.id), &request).told_as(&request.trace()))
         })
     });
     run.await

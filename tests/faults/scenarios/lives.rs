@@ -27,6 +27,9 @@ const SHOPPERS: usize = 12;
 const STOCK: i64 = 100_000;
 const OTHER_WAREHOUSE: &str = "FAR";
 const SKUS: [&str; 2] = ["TEA", "MINT"];
+/// Some carts and reservations run out in the midst of what is done with them.
+const SHORTEST_HOLD: u64 = 1;
+const LONGEST_HOLD: u64 = 4;
 
 pub async fn play(run: Run) -> Result<Verdict> {
     let home = place();
@@ -71,6 +74,8 @@ pub async fn play(run: Run) -> Result<Verdict> {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+
+    tokio::time::sleep(Duration::from_secs(LONGEST_HOLD)).await;
 
     let mut verdict = Verdict::default();
     verdict.note("calls, kills", format!("{}, {kills}", made.load(Ordering::Relaxed)));
@@ -187,10 +192,36 @@ impl Shopper {
         if self.rng.random_bool(0.3) {
             new["channel"] = json!("web");
         }
-        if self.rng.random_bool(0.5) {
+        let way = self.rng.random_range(0..6);
+        if self.rng.random_bool(0.5) && way < 3 {
+            new["ttl_seconds"] = json!(self.rng.random_range(SHORTEST_HOLD..=LONGEST_HOLD));
+        }
+        if way < 3 {
             self.cart = Some(self.call("POST", "/v1/carts", new).await?.1);
+        } else if way == 3 {
+            self.reserve(new).await?;
         } else {
             self.order = Some(self.call("POST", "/v1/orders", new).await?.1);
+        }
+        Ok(())
+    }
+
+    /// Holds goods and buys them at once, in the second in which the hold may end, or never.
+    async fn reserve(&mut self, mut new: Value) -> Result<()> {
+        let lines = new["lines"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+        for line in lines {
+            line.retain(|member, _| ["sku", "quantity"].contains(&member.as_str()));
+        }
+        new["ttl_seconds"] = json!(SHORTEST_HOLD);
+        let held = self.call("POST", "/v1/reservations", new).await?.1;
+        let wait = self.rng.random_range(0..SHORTEST_HOLD * 2000);
+        if wait % 3 == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let (status, answer) = self.call("POST", "/v1/orders", json!({"reservation_id": held["id"]})).await?;
+        if status == 201 {
+            self.order = Some(answer);
         }
         Ok(())
     }
