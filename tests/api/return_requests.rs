@@ -80,7 +80,7 @@ async fn the_self_check_finds_what_came_without_coming_back() {
     server.shop(&[("TEA", 10)]).await;
     let order = delivered(&server, 3).await;
     let request = ask(&server, &order, 2).await;
-    decide(&server, &request, "/approve", Value::Null).await;
+    decide(&server, &request, "/approve", json!({})).await;
     decide(&server, &request, "/receive", goods(2, "restock")).await;
     server.assert_clean().await;
     let broken = r#"UPDATE returns.requests SET lines = jsonb_set(lines, '{0,received}', '3')"#;

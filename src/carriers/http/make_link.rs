@@ -30,7 +30,7 @@ pub(super) async fn make_tracking_link(
     let run = command.run((carriers, id, limits), |tx, (carriers, id, limits), command| {
         Box::pin(async move {
             let order = carriers.orders.lock_in_tx(tx, id, limits).await?;
-            command.was(&order);
+            command.was(&order.trace());
             let (link, is_new) = carriers.link_in_tx(tx, &order).await?;
             Ok(if is_new { Reply::booked(&link) } else { Reply::ok(&link).of_no_change() })
         })
