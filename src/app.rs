@@ -145,7 +145,7 @@ impl App {
             .merge(feeds::router(self.feeds.clone()))
             .merge(reservations::router(self.reservations.clone()))
             .merge(customers::router(self.customers.clone(), self.holders()))
-            .merge(orders::router(self.orders.clone()))
+            .merge(orders::router(self.orders.clone(), Arc::new(self.workflows.clone())))
             .merge(carts::router(self.carts.clone()))
             .merge(events::router(self.events.clone(), shutdown.clone()))
             .merge(webhooks::router(self.webhooks.clone()))

@@ -130,7 +130,8 @@ const TRANSACTIONS: &[(&str, &[&str])] = &[
     ("reservations", &["inventory", "events"]),
     // To orders, notices, carriers and returns it is upwards, through the trait `PersonalData`: asked, shown and emptied by an erasure.
     ("customers", &["orders", "notices", "carriers", "returns", "events"]),
-    ("orders", &["customers", "reservations", "inventory", "events"]),
+    // To workflows it is upwards, through the trait `Process`: it begins before anything leaves.
+    ("orders", &["customers", "reservations", "inventory", "workflows", "events"]),
     ("carts", &["orders", "reservations", "inventory", "events"]),
     ("webhooks", &["events"]), // a follower moves on in the transaction of what it does
     ("notices", &["orders", "customers", "inventory", "events"]), // what it tells of, read in one moment with who is told

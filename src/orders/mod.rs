@@ -16,6 +16,7 @@ mod model;
 mod payment;
 mod personal;
 mod pricing;
+mod process;
 mod repo;
 mod self_check;
 
@@ -46,6 +47,7 @@ pub use http::router;
 pub use model::{Customer, NewOrder, NewOrderLine, Order, OrderLine, OrderStatus, Shipment};
 pub use payment::{Paid, Payable};
 pub use pricing::{Priced, ShippingPrice, Terms, Totals, share, totals};
+pub use process::Process;
 
 use model::OrderHead;
 use repo::Filter;

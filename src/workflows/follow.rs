@@ -3,14 +3,17 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Result, Workflows, repo};
 use crate::access::Limits;
 use crate::events::PublishedEvent;
-use crate::orders;
+use crate::orders::{self, Order, Process};
 use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
+use crate::platform::problem::Problem;
 
 /// The name under which the feed knows who follows it.
 const FOLLOWER: &str = "workflows";
@@ -98,6 +101,24 @@ impl Workflows {
             self.advance_in_tx(&mut tx, order, run.clone(), run).await?;
         }
         Ok(job.commit(tx).await?)
+    }
+}
+
+/// News of an order that is shipped at once comes too late to hold it back.
+impl Process for Workflows {
+    fn catch_up_in_tx<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        order: &'a Order,
+    ) -> BoxFuture<'a, std::result::Result<bool, Problem>> {
+        Box::pin(async move {
+            if repo::run(conn, order.head.id).await?.is_some() {
+                return Ok(false);
+            }
+            let Some(run) = self.begin_in_tx(conn, order).await? else { return Ok(false) };
+            self.advance_in_tx(conn, order.clone(), run.clone(), run).await?;
+            Ok(true)
+        })
     }
 }
 

@@ -116,6 +116,25 @@ async fn definitions_are_data_and_what_makes_no_sense_is_refused() {
     server.delete("/v1/workflows/other").await.refused(404, "not-found");
 }
 
+/// The news of an order comes some moments after it; whoever ships at once is no faster than its process.
+#[tokio::test]
+async fn nothing_leaves_before_its_process_has_begun() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 100)]).await;
+    put(&server, "standard", json!([{"kind": "payment"}, {"kind": "ship"}])).await;
+    for _ in 0..20 {
+        let order = order_of(&server, 1).await;
+        assert_eq!(ship(&server, &order).await, 409);
+    }
+    put(&server, "standard", json!([{"kind": "ship"}])).await;
+    for _ in 0..20 {
+        let order = order_of(&server, 1).await;
+        assert_eq!(ship(&server, &order).await, 201);
+        stands(&server, &order, "completed", 1).await;
+    }
+    server.assert_clean().await;
+}
+
 #[tokio::test]
 async fn an_order_is_paid_then_shipped_and_the_timeline_tells() {
     let server = Server::start().await;

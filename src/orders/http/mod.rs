@@ -14,11 +14,13 @@ mod take_back;
 mod update;
 mod update_line;
 
+use std::sync::Arc;
+
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Order, Orders};
+use super::{Order, Orders, Process};
 use crate::platform::reply::Reply;
 
 /// What the handlers work with.
@@ -45,7 +47,8 @@ fn changed(order: &Order) -> Reply {
     Reply::resource(order).told_as(&order.trace())
 }
 
-pub fn router(orders: Orders) -> OpenApiRouter {
+pub fn router(orders: Orders, process: Arc<dyn Process>) -> OpenApiRouter {
+    let ship = OpenApiRouter::new().routes(routes!(ship::ship_order)).with_state((orders.clone(), process));
     let desk = Desk { create: create::queue(orders.clone()), orders };
     OpenApiRouter::new()
         .routes(routes!(list::list_orders, create::create_order))
@@ -56,8 +59,8 @@ pub fn router(orders: Orders) -> OpenApiRouter {
         .routes(routes!(cancel_line::cancel_order_line))
         .routes(routes!(substitute::substitute_order_line))
         .routes(routes!(reallocate::reallocate_order))
-        .routes(routes!(ship::ship_order))
         .routes(routes!(deliver::deliver_shipment))
         .routes(routes!(take_back::return_order))
         .with_state(desk)
+        .merge(ship)
 }

@@ -1,11 +1,13 @@
 //! `POST /v1/orders/{id}/shipments`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 
 use crate::access::Limits;
-use crate::orders::Orders;
 use crate::orders::fulfil::NewShipment;
 use crate::orders::model::Shipment;
+use crate::orders::{Orders, Process};
 use crate::platform::command::Command;
 use crate::platform::extract::{Json, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
@@ -22,15 +24,18 @@ use crate::platform::reply::Reply;
     (status = 409, description = "More than is allocated there, or the order is not to be shipped (`invalid-state`)", body = ProblemDocument),
 ))]
 pub(super) async fn ship_order(
-    State(orders): State<Orders>,
+    State((orders, process)): State<(Orders, Arc<dyn Process>)>,
     Path(id): Path<String>,
     limits: Limits,
     command: Command<Json<NewShipment>>,
 ) -> Result<Reply, Problem> {
     limits.warehouses.check(&command.body.0.warehouse.0)?;
-    let run = command.run((orders, id, limits), |tx, (orders, id, limits), command| {
+    let run = command.run((orders, process, id, limits), |tx, (orders, process, id, limits), command| {
         Box::pin(async move {
-            let order = orders.lock_in_tx(tx, id, limits).await?;
+            let mut order = orders.lock_in_tx(tx, id, limits).await?;
+            if process.catch_up_in_tx(tx, &order).await? {
+                order = orders.lock_in_tx(tx, id, limits).await?;
+            }
             command.was(&order.trace());
             let shipment = orders.ship_in_tx(tx, &order, &command.body.0, command.caller.id).await?;
             Ok(Reply::booked(&shipment).told_as(&shipment.trace()))

@@ -67,11 +67,6 @@ pub async fn play(run: Run) -> Result<Verdict> {
         if begun.elapsed() > PATIENCE + Duration::from_secs(30) {
             return Err(format!("it does not come to an end: {open}").into());
         }
-        // What was sent before anybody held it back, and never paid: somebody gives it up.
-        if open["status"] == "running" && open["order_id"].is_string() {
-            let path = format!("/v1/orders/{}/workflow/compensate", text(&open["order_id"]));
-            client.insist("POST", &path, None, Some(&json!({}))).await?;
-        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
