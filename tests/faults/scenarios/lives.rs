@@ -65,7 +65,10 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let begun = Instant::now();
     while let Some(open) = under_way(&client).await? {
         if begun.elapsed() > PATIENCE + Duration::from_secs(30) {
-            return Err(format!("it does not come to an end: {open}").into());
+            // What holds it up is most often money.
+            let order = open["order_id"].as_str().unwrap_or_default();
+            let payments = client.get(&format!("/v1/payments?order_id={order}")).await?;
+            return Err(format!("it does not come to an end: {open}, payments {payments}").into());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
