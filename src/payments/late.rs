@@ -64,15 +64,15 @@ impl Payments {
         let mut tx = self.db.begin().await?;
         let order = self.orders.lock_payable_in_tx(&mut tx, order, &Limits::default()).await?;
         let payments = if order.is_cancelled { repo::of_order(&mut tx, order.id).await? } else { Vec::new() };
-        for payment in payments {
-            let Some((kind, amount)) = payment.to_give_up() else { continue };
+        let all = payments.iter().flat_map(|payment| payment.to_give_up().map(move |given_up| (payment, given_up)));
+        for (payment, (kind, amount)) in all {
             if payment.provider == ProviderName::Manual && kind == OperationKind::Refund {
                 // That it was paid back is somebody's word, and nobody has said so.
                 let told = format!("{REASON}: {amount} {} are to be paid back by hand", payment.currency);
                 self.orders.flag_in_tx(&mut tx, order.id, &told).await?;
                 continue;
             }
-            match self.ask_in_tx(&mut tx, payment, kind, amount, Some(REASON)).await {
+            match self.ask_in_tx(&mut tx, payment.clone(), kind, amount, Some(REASON)).await {
                 // What is under way finds the order cancelled when it ends.
                 Ok(()) | Err(Error::State(_)) => {}
                 Err(error) => return Err(error),

@@ -282,11 +282,18 @@ impl PaymentOperation {
 impl Payment {
     /// What it takes of its order's total, or may still take.
     pub(super) fn claims(&self) -> i64 {
+        match self.status {
+            PaymentState::Pending => self.amount,
+            _ => self.captured - self.refunded + self.rest(),
+        }
+    }
+
+    /// What is promised and may still be taken.
+    fn rest(&self) -> i64 {
         match (self.status, self.provider) {
-            (PaymentState::Pending, _) => self.amount,
             // A provider takes money once, and gives up the rest.
-            (PaymentState::Captured, ProviderName::Stripe) => self.captured - self.refunded,
-            _ => self.authorised - self.refunded,
+            (PaymentState::Captured, ProviderName::Stripe) => 0,
+            _ => self.authorised - self.captured,
         }
     }
 
@@ -299,19 +306,17 @@ impl Payment {
         if order.is_cancelled {
             return Err(Error::State("the order is cancelled: there is nothing to pay".to_owned()));
         }
-        let once = self.provider == ProviderName::Stripe;
         match self.status {
-            PaymentState::Authorised => {}
-            PaymentState::Captured if !once && self.captured < self.authorised => {}
-            _ => return Err(self.state("captured")),
+            PaymentState::Authorised | PaymentState::Captured if self.rest() > 0 => within(asked, self.rest()),
+            _ => Err(self.state("captured")),
         }
-        within(asked, self.authorised - self.captured)
     }
 
     /// How much a void gives up.
     pub(super) fn to_void(&self) -> Result<i64> {
         match self.status {
             PaymentState::Pending | PaymentState::Authorised => Ok(self.authorised),
+            PaymentState::Captured if self.rest() > 0 => Ok(self.rest()),
             _ => Err(self.state("voided")),
         }
     }
@@ -324,14 +329,11 @@ impl Payment {
         within(asked, self.captured - self.refunded)
     }
 
-    /// What gives up all that there is of it, where there is anything.
-    pub(super) fn to_give_up(&self) -> Option<(OperationKind, i64)> {
-        match self.status {
-            PaymentState::Pending | PaymentState::Authorised => Some((OperationKind::Void, self.authorised)),
-            PaymentState::Captured => Some((OperationKind::Refund, self.captured - self.refunded)),
-            PaymentState::Voided | PaymentState::Failed | PaymentState::Expired => None,
-        }
-        .filter(|(kind, amount)| *kind == OperationKind::Void || *amount > 0)
+    /// What gives up all that there is of it: what is promised, and then what was taken.
+    pub(super) fn to_give_up(&self) -> impl Iterator<Item = (OperationKind, i64)> + use<> {
+        let void = self.to_void().ok().map(|amount| (OperationKind::Void, amount));
+        let refund = self.to_refund(None).ok().map(|amount| (OperationKind::Refund, amount));
+        void.into_iter().chain(refund)
     }
 
     /// Books that nothing came of it; gives the type of the news.
@@ -359,7 +361,10 @@ impl Payment {
                 "payment.captured"
             }
             OperationKind::Void => {
-                (self.status, self.authorised) = (PaymentState::Voided, 0);
+                self.authorised = self.captured;
+                if self.captured == 0 {
+                    self.status = PaymentState::Voided;
+                }
                 "payment.voided"
             }
             OperationKind::Refund => {
@@ -434,6 +439,11 @@ mod tests {
                 prop_assert!((0..=amount).contains(&payment.claims()));
                 prop_assert_eq!(payment.status == PaymentState::Captured, captured > 0);
             }
+            // Whatever it has come to, giving it up leaves nothing.
+            for (kind, amount) in payment.to_give_up() {
+                payment.book(kind, amount);
+            }
+            prop_assert_eq!(payment.claims(), 0);
         }
     }
 }

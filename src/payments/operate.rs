@@ -201,8 +201,10 @@ impl Payments {
         if gains && order.is_cancelled {
             let told = "money came for an order that is cancelled, and is given back";
             self.orders.flag_in_tx(conn, order.id, told).await?;
-            let Some((kind, amount)) = payment.to_give_up() else { return Ok(()) };
-            return self.ask_in_tx(conn, payment, kind, amount, Some(super::late::REASON)).await;
+            for (kind, amount) in payment.to_give_up() {
+                self.ask_in_tx(conn, payment.clone(), kind, amount, Some(super::late::REASON)).await?;
+            }
+            return Ok(());
         }
         if done == OperationKind::Authorise && payment.capture == CaptureMode::Automatic {
             let amount = payment.authorised;

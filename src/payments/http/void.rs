@@ -14,14 +14,15 @@ use crate::platform::reply::Reply;
 
 /// Let go of money that is authorised
 ///
-/// Also of what waits for the shopper. What was taken is refunded instead.
+/// Also of what waits for the shopper, and of what has not come of a payment by hand of which some was captured. What was taken is
+/// refunded instead.
 #[utoipa::path(post, path = "/v1/payments/{id}/void", tag = "payments",
     security(("key" = ["orders:write"])), extensions(("x-limitable-by" = json!(["channel"]))),
     params(("id" = Uuid, Path)), responses(
     (status = 200, description = "Let go of", body = PaymentDetail),
     (status = 202, description = "The provider is asked for it: an operation is `pending`", body = PaymentDetail),
     (status = 404, description = "No such payment", body = ProblemDocument),
-    (status = 409, description = "It is captured, or over, or another operation is under way (`invalid-state`)", body = ProblemDocument),
+    (status = 409, description = "All of it is captured, or it is over, or another operation is under way (`invalid-state`)", body = ProblemDocument),
 ))]
 pub(super) async fn void_payment(
     State(payments): State<Payments>,

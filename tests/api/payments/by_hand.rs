@@ -147,6 +147,37 @@ async fn money_for_an_order_that_is_cancelled_is_let_go_of() {
     server.assert_clean().await;
 }
 
+#[tokio::test]
+async fn what_has_not_come_of_an_invoice_is_let_go_of() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 20)]).await;
+    let (kept, cancelled) = (order_of(&server, 1).await, order_of(&server, 1).await);
+    let (some, half) = (pay(&server, &kept, json!({})).await, pay(&server, &cancelled, json!({})).await);
+    for payment in [&some, &half] {
+        server.post(&format!("{}/capture", path(payment)), json!({"amount": 300})).await.expect(200);
+    }
+    // The rest is paid in another way.
+    let void = format!("{}/void", path(&some));
+    let voided = server.post(&void, Value::Null).await.expect(200);
+    assert_eq!((amounts(&voided), &voided["operations"][2]["amount"]), (json!(["captured", 300, 300, 0]), &json!(350)));
+    assert_eq!(server.events("payment.voided").await.len(), 1);
+    server.post(&void, Value::Null).await.refused(409, "invalid-state");
+    server.post(&format!("{}/capture", path(&some)), json!({})).await.refused(409, "invalid-state");
+    let cash = pay(&server, &kept, json!({"method": "cash", "capture": "automatic"})).await;
+    assert_eq!((&cash["amount"], payment_status(&server, &kept).await), (&json!(350), json!("paid")));
+
+    server.post(&format!("/v1/orders/{}/cancel", cancelled["number"]), json!({})).await.expect(200);
+    comes_to(&server, &half, json!(["captured", 300, 300, 0])).await;
+    eventually("what came is to be paid back", || async {
+        let told = server.events("order.flagged").await;
+        told.iter().any(|event| event["data"].to_string().contains("300 EUR are to be paid back by hand"))
+    })
+    .await;
+    server.post(&format!("{}/refund", path(&half)), json!({})).await.expect(200);
+    assert_eq!(payment_status(&server, &cancelled).await, "refunded");
+    server.assert_clean().await;
+}
+
 /// Whatever is asked by whom at the same time, no payment gives more than it has, and no order is paid twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn amounts_stay_in_their_order_whatever_is_asked_at_once() {
