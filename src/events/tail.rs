@@ -1,11 +1,11 @@
 //! The end of the feed, read once per process for all who follow it live.
 //!
-//! A worker looks for news every [`PAUSE`] while anybody follows, and hands each burst of them to all: the text of its
-//! events is written once and shared. Who falls behind by more than [`BURSTS`] loses its place, and has to begin again
-//! where it was; nothing is kept for it.
+//! A worker looks for news every [`PAUSE`] while anybody follows, and hands each burst of them to all. The text of its
+//! events is written once; what a filter picks of it, and that in gzip, is made once for all who filter so. Who falls
+//! behind by more than [`BURSTS`] loses its place, and has to begin again where it was; nothing is kept for it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +13,22 @@ use tokio::sync::{Mutex, broadcast};
 use tokio::time::Instant;
 
 use super::{Cursor, Events, Filter, PublishedEvent, WINDOW, repo};
+use crate::platform::gzip::Packed;
 
 /// Between two looks.
 pub const PAUSE: Duration = Duration::from_millis(40);
 
+/// From one burst to the next, for each reader, though not beyond [`LONGEST_REST`]: several times what it takes to hand one
+/// on, so that a thousand readers leave most of the processors to those who write.
+const REST: Duration = Duration::from_micros(100);
+const LONGEST_REST: Duration = Duration::from_millis(250);
+
 /// What a slow reader may be behind, in bursts.
 const BURSTS: usize = 64;
+
+/// Of how many filters a burst keeps what they want; of others it is picked for each reader. It bounds what a slow reader,
+/// who keeps bursts, keeps with them.
+const SHARED: usize = 8;
 
 /// While nobody follows, the horizon is looked at this often, so that it is known when something holds the feed back.
 const WATCH: Duration = Duration::from_secs(1);
@@ -37,6 +47,8 @@ struct State {
     /// How far was read; `None` when nobody followed the last time
     position: Option<i64>,
     watched: Option<Instant>,
+    /// When the last burst was sent
+    told: Option<Instant>,
     alarmed: Option<Instant>,
 }
 
@@ -55,6 +67,27 @@ pub struct Burst {
     events: Vec<(PublishedEvent, Range<usize>)>,
     /// As Server-Sent Events
     text: Bytes,
+    shared: std::sync::Mutex<Vec<(Filter, Arc<Piece>)>>,
+}
+
+/// A text for readers, as they take it.
+#[derive(Default)]
+pub struct Piece {
+    pub text: Bytes,
+    packed: OnceLock<Packed>,
+}
+
+impl Piece {
+    /// In gzip.
+    pub fn packed(&self) -> &Packed {
+        self.packed.get_or_init(|| Packed::new(&self.text))
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Piece {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), packed: OnceLock::new() }
+    }
 }
 
 impl Burst {
@@ -66,11 +99,26 @@ impl Burst {
             show(&event, feed, &mut text);
             shown.push((event, begin..text.len()));
         }
-        Self { from, to, events: shown, text: text.into() }
+        Self { from, to, events: shown, text: text.into(), shared: std::sync::Mutex::default() }
     }
 
-    /// The text of what a filter wants of it, after a position.
-    pub fn wanted(&self, filter: &Filter, after: i64) -> Bytes {
+    /// What a filter wants of it, after a position.
+    pub fn wanted(&self, filter: &Filter, after: i64) -> Arc<Piece> {
+        if after > self.from {
+            return Arc::new(self.pick(filter, after).into());
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, piece)) = shared.iter().find(|(other, _)| other == filter) {
+            return piece.clone();
+        }
+        let piece: Arc<Piece> = Arc::new(self.pick(filter, after).into());
+        if shared.len() < SHARED {
+            shared.push((filter.clone(), piece.clone()));
+        }
+        piece
+    }
+
+    fn pick(&self, filter: &Filter, after: i64) -> Bytes {
         if filter.is_open() && after <= self.from {
             return self.text.clone();
         }
@@ -114,7 +162,12 @@ impl Events {
     /// One look for news, for the worker. Says whether there is more.
     pub async fn follow(&self) -> sqlx::Result<bool> {
         let mut state = self.tail.state.lock().await;
-        let is_followed = self.tail.bursts.receiver_count() > 0;
+        let readers = self.tail.bursts.receiver_count();
+        let is_followed = readers > 0;
+        let rest = (REST * u32::try_from(readers).unwrap_or(u32::MAX)).min(LONGEST_REST);
+        if state.told.is_some_and(|at| at.elapsed() < rest) {
+            return Ok(false);
+        }
         if !is_followed {
             state.position = None;
             if state.watched.is_some_and(|at| at.elapsed() < WATCH) {
@@ -142,7 +195,8 @@ impl Events {
         let events = repo::read(&mut conn, from, horizon, None, WINDOW).await?;
         let more = i64::try_from(events.len()).is_ok_and(|n| n == WINDOW);
         let to = events.last().filter(|_| more).map_or(horizon, |last| last.position);
-        state.position = Some(to);
+        // What is behind goes on at once.
+        (state.position, state.told) = (Some(to), (!more).then(Instant::now));
         // Nobody may be left who listens.
         let _ = self.tail.bursts.send(Arc::new(Burst::new(from, to, feed, events)));
         Ok(more)
@@ -181,13 +235,27 @@ mod tests {
             ..PublishedEvent::for_test(r#type, "products/A", json!({"text": "two\nlines"}))
         };
         let burst = Burst::new(4, 9, 1, vec![event(5, "a"), event(7, "b")]);
-        let all = burst.wanted(&Filter::default(), 4);
+        let wanted = |filter: &Filter, after| burst.wanted(filter, after).text.clone();
+        let all = wanted(&Filter::default(), 4);
         let text = std::str::from_utf8(&all).unwrap();
         assert_eq!(text.matches("\n\n").count(), 2, "an event ends with an empty line: {text}");
         assert_eq!(text.matches("data: ").count(), 2, "and has one line of data");
         let only = Filter::from(FilterQuery { r#type: Some("b".to_owned()), ..FilterQuery::default() });
-        assert!(text.ends_with(std::str::from_utf8(&burst.wanted(&only, 4)).unwrap()));
-        assert_eq!(burst.wanted(&Filter::default(), 5), burst.wanted(&only, 4), "what was read is not told again");
-        assert!(burst.wanted(&only, 7).is_empty());
+        assert!(text.ends_with(std::str::from_utf8(&wanted(&only, 4)).unwrap()));
+        assert_eq!(wanted(&Filter::default(), 5), wanted(&only, 4), "what was read is not told again");
+        assert!(wanted(&only, 7).is_empty());
+    }
+
+    #[test]
+    fn what_many_want_is_picked_once_and_few_kinds_of_it_are_kept() {
+        let event = PublishedEvent { position: 5, ..PublishedEvent::for_test("a", "products/A", json!({})) };
+        let burst = Burst::new(4, 5, 1, vec![event]);
+        let of = |n: usize| Filter { subjects: vec![format!("products/{n}")], ..Filter::default() };
+        let first = burst.wanted(&of(0), 4);
+        for n in 0..2 * SHARED {
+            burst.wanted(&of(n), 4);
+        }
+        assert!(Arc::ptr_eq(&first, &burst.wanted(&of(0), 3)));
+        assert_eq!(burst.shared.lock().unwrap().len(), SHARED);
     }
 }

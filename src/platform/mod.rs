@@ -12,6 +12,7 @@ pub mod difference;
 pub mod edge;
 pub mod entity_tag;
 pub mod extract;
+pub mod gzip;
 pub mod headers;
 pub mod id;
 pub mod intake;

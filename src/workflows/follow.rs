@@ -22,6 +22,7 @@ const FOLLOWER: &str = "workflows";
 const NEWS: &[&str] = &[
     "order.placed",
     "order.cancelled",
+    "order.updated",
     "shipment.shipped",
     "payment.authorised",
     "payment.captured",

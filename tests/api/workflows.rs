@@ -116,6 +116,25 @@ async fn definitions_are_data_and_what_makes_no_sense_is_refused() {
     server.delete("/v1/workflows/other").await.refused(404, "not-found");
 }
 
+/// A line that is cancelled may be the last that a step waited for, and may leave less to pay.
+#[tokio::test]
+async fn what_is_changed_in_an_order_brings_it_further() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 10)]).await;
+    put(&server, "standard", json!([{"kind": "payment"}, {"kind": "ship"}])).await;
+    let order = order_of(&server, 3).await;
+    let line = format!("/v1/orders/{}/lines/{}", order["number"], order["lines"][0]["id"].as_str().unwrap());
+    pay_by_hand(&server, &order, json!({"amount": 1300, "capture": "automatic"})).await;
+    stands(&server, &order, "running", 0).await;
+    server.post(&format!("{line}/cancel"), json!({"quantity": 1})).await.expect(200);
+    stands(&server, &order, "running", 1).await;
+    let one = json!({"warehouse": "MAIN", "lines": [{"sku": "TEA", "quantity": 1}]});
+    server.post(&format!("/v1/orders/{}/shipments", order["number"]), one).await.expect(201);
+    server.post(&format!("{line}/cancel"), json!({"quantity": 1})).await.expect(200);
+    stands(&server, &order, "completed", 2).await;
+    server.assert_clean().await;
+}
+
 /// The news of an order comes some moments after it; whoever ships at once is no faster than its process.
 #[tokio::test]
 async fn nothing_leaves_before_its_process_has_begun() {
@@ -248,7 +267,7 @@ async fn who_does_not_pay_in_time_gives_the_goods_back() {
     let part = by_stripe::pay(&server, &partly, json!({"payment_method": "pm_card", "amount": 650})).await;
     let announced = pay_by_hand(&server, &transfer, json!({"amount": 100})).await;
     let some = order_of(&server, 1).await;
-    let came = pay_by_hand(&server, &some, json!({})).await;
+    let came = pay_by_hand(&server, &some, json!({"amount": 100})).await;
     let came = format!("/v1/payments/{}", came["id"].as_str().unwrap());
     server.post(&format!("{came}/capture"), json!({"amount": 40})).await.expect(200);
     eventually("the card is authorised", || async { server.events("payment.authorised").await.len() == 3 }).await;

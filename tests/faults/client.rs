@@ -101,15 +101,18 @@ impl Client {
 
     /// Repeats a request, at one server after the other, until it has a definite answer.
     pub async fn insist(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
-        let begun = Instant::now();
+        let (begun, mut last) = (Instant::now(), String::new());
         while begun.elapsed() < INSISTENCE {
             let pause = match self.once(method, path, key, body).await? {
                 Try::Definite(answer) => return Ok(answer),
-                Try::Later(pause) => pause,
+                Try::Later(told, pause) => {
+                    last = told;
+                    pause
+                }
             };
             tokio::time::sleep(pause).await;
         }
-        Err(format!("{method} {path}: no definite answer within {INSISTENCE:?}").into())
+        Err(format!("{method} {path}: no definite answer within {INSISTENCE:?}; the last was {last}").into())
     }
 
     /// One try, at the next server.
@@ -138,22 +141,24 @@ impl Client {
 
     fn unanswered(&self) -> Try {
         self.tally.unanswered.fetch_add(1, Ordering::Relaxed);
-        Try::Later(Duration::from_millis(50))
+        Try::Later("none".to_owned(), Duration::from_millis(50))
     }
 
     fn judge(&self, answer: Answer, retry_after: Option<u64>, took: Duration) -> Try {
         let keep = |list: &Mutex<Vec<Duration>>| list.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+        let told = format!("{} {}: {}", answer.what, answer.status, answer.json);
         match (answer.status, retry_after) {
             (503, Some(seconds)) => {
                 self.tally.unavailable.fetch_add(1, Ordering::Relaxed);
                 keep(&self.tally.refusals);
-                Try::Later(Duration::from_secs(seconds))
+                Try::Later(told, Duration::from_secs(seconds))
             }
-            (409, Some(_)) if answer.is_refusal("idempotency-in-progress") => Try::Later(Duration::from_millis(50)),
+            (409, Some(_)) if answer.is_refusal("idempotency-in-progress") => {
+                Try::Later(told, Duration::from_millis(50))
+            }
             (500.. | 401 | 403 | 404 | 429, _) => {
-                let wrong = format!("{} {}: {}", answer.what, answer.status, answer.json);
-                self.tally.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(wrong);
-                Try::Later(Duration::from_millis(200))
+                self.tally.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(told.clone());
+                Try::Later(told, Duration::from_millis(200))
             }
             _ => {
                 self.tally.answered.fetch_add(1, Ordering::Relaxed);
@@ -204,6 +209,6 @@ impl Client {
 /// What became of one try.
 pub enum Try {
     Definite(Answer),
-    /// Nobody knows yet: ask again after this
-    Later(Duration),
+    /// Nobody knows yet: what was heard, and ask again after this
+    Later(String, Duration),
 }

@@ -54,8 +54,11 @@ impl Db {
         };
         let reads = (max_connections / 4).max(1);
         // Statements that write find their rows by keys: one plan does for all, and it takes less time than to plan anew
-        // for each. Lists have filters that may be absent, and are better planned for those that are there.
-        let planned_once = options.clone().options([("plan_cache_mode", "force_generic_plan")]);
+        // for each. A plan that is made while a table is small would go through all of it, and be kept while it grows; so
+        // each goes by an index from the start (and where there is none, its cost is not taken for a reason to compile it).
+        // Lists have filters that may be absent, and are better planned for those that are there.
+        let by_keys = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+        let planned_once = options.clone().options(by_keys);
         let writes = pool((max_connections - reads).max(1), &planned_once);
         let reads = pool(reads, &options);
         Self(Arc::new(Inner { writes, reads, health: Health::new(options.clone()), options, owner }))

@@ -127,7 +127,7 @@ fn ask(client: &Client, duration: Duration) -> JoinHandle<Result<Asked>> {
                 match client.once(method, &path, None, body.as_ref()).await? {
                     Try::Definite(_) if body.is_some() => asked.writes += 1,
                     Try::Definite(_) => asked.reads += 1,
-                    Try::Later(_) => asked.later.push(sent.elapsed()),
+                    Try::Later(..) => asked.later.push(sent.elapsed()),
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,10 +1,12 @@
 //! Many readers of one stream: what they cost in memory, and whether writers feel them.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta};
+use chrono::DateTime;
+use flate2::write::GzDecoder;
 use serde_json::{Value, json};
 use stockhold::platform::clock::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,49 +33,56 @@ pub async fn play(run: Run) -> Result<Verdict> {
     stage.stock((0..BATCH).map(|n| (format!("P-{n}"), 1)).collect()).await?;
     let (readers, a_second) = run.scaled((1000, 1000), (100, 200));
     let duration = Duration::from_secs(run.scaled(20, 5));
-
-    write(&stage, a_second, duration / 4).await?; // so that both are measured warm
-    let alone = write(&stage, a_second, duration).await?;
-    let (stop, got) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-    let mut reading = JoinSet::new();
-    for n in 0..readers {
-        let stream = follow(stage.servers[0].address()).await?;
-        reading.spawn(take(stream, n < LOOKING, stop.clone(), got.clone()));
-    }
-    let beside = write(&stage, a_second, duration).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await; // the last of it arrives
-    stop.store(true, Ordering::SeqCst);
-    let (mut lags, mut counts, mut cut) = (Vec::new(), Vec::new(), 0);
-    while let Some(read) = reading.join_next().await {
-        let read = read??;
-        cut += usize::from(read.was_cut);
-        if let Some(seen) = read.lags {
-            counts.push(seen.len());
-            lags.extend(seen);
-        }
-    }
-    let memory = memory(stage.servers[0].pid()?)?;
-
     let mut verdict = Verdict::default();
     verdict.note("readers", readers);
-    verdict.note("events a second", format!("{:.0}", beside.events as f64 / beside.took.as_secs_f64()));
-    verdict.note(
-        "  read a second, all together",
-        format!("{:.1} MiB", got.load(Ordering::Relaxed) as f64 / 1048576.0 / beside.took.as_secs_f64()),
-    );
-    verdict.exactly("readers that were cut", cut, 0);
-    verdict.exactly("events that a reader has, at least", counts.iter().min().copied().unwrap_or(0), beside.events);
-    verdict.note("from the event's time to a reader", spread(lags.clone()));
-    lags.sort_unstable();
-    verdict.within("  p99", lags.get(lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX), Duration::from_secs(1));
+
+    write(&stage, a_second, duration / 4).await?; // so that all are measured warm
+    let alone = write(&stage, a_second, duration).await?;
     verdict.note("writes without readers", spread(alone.latencies.clone()));
-    verdict.note("writes beside them", spread(beside.latencies.clone()));
-    let slower = (middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0;
-    verdict.note("  slower by, in percent of p50", format!("{slower:.0}"));
-    verdict.within_mib("memory of the server at most", memory, 256);
+    for coding in [Coding::Gzip, Coding::Plain] {
+        verdict.note("readers who take", format!("{coding:?}"));
+        let (stop, got) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let mut reading = JoinSet::new();
+        for n in 0..readers {
+            let stream = follow(stage.servers[0].address(), coding).await?;
+            reading.spawn(take(stream, (n < LOOKING).then_some(coding), stop.clone(), got.clone()));
+        }
+        let beside = write(&stage, a_second, duration).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await; // the last of it arrives
+        stop.store(true, Ordering::SeqCst);
+        let (mut lags, mut counts, mut cut) = (Vec::new(), Vec::new(), 0);
+        while let Some(read) = reading.join_next().await {
+            let read = read??;
+            cut += usize::from(read.was_cut);
+            if let Some(seen) = read.lags {
+                counts.push(seen.len());
+                lags.extend(seen);
+            }
+        }
+        verdict.note("  events a second", format!("{:.0}", beside.events as f64 / beside.took.as_secs_f64()));
+        let read_a_second = got.load(Ordering::Relaxed) as f64 / 1048576.0 / beside.took.as_secs_f64();
+        verdict.note("  read a second, all together", format!("{read_a_second:.1} MiB"));
+        verdict.exactly("  readers that were cut", cut, 0);
+        verdict.exactly("  events that a reader has, at least", counts.iter().min().copied().unwrap_or(0), beside.events);
+        verdict.note("  from the event's time to a reader", spread(lags.clone()));
+        lags.sort_unstable();
+        let late = lags.get(lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX);
+        verdict.within("    p99", late, Duration::from_secs(1));
+        verdict.note("  writes beside them", spread(beside.latencies.clone()));
+        let slower = (middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0;
+        verdict.note("    slower by, in percent of p50", format!("{slower:.0}"));
+    }
+    verdict.within_mib("memory of the server at most", memory(stage.servers[0].pid()?)?, 256);
     stage.doctor(&mut verdict).await?;
     stage.deadlocks(&mut verdict).await?;
     Ok(verdict)
+}
+
+/// What readers ask for: browsers and most libraries take gzip.
+#[derive(Clone, Copy, Debug)]
+enum Coding {
+    Gzip,
+    Plain,
 }
 
 struct Written {
@@ -110,17 +119,24 @@ fn middle(latencies: &[Duration]) -> f64 {
     sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
 }
 
-/// A connection that follows; its first piece has come.
-async fn follow(at: std::net::SocketAddr) -> Result<TcpStream> {
+/// A connection that follows; its first piece has come, and the bytes of it that are no head.
+async fn follow(at: std::net::SocketAddr, coding: Coding) -> Result<(TcpStream, Vec<u8>)> {
     let mut stream = TcpStream::connect(at).await?;
+    let takes = match coding {
+        Coding::Gzip => "Accept-Encoding: gzip\r\n",
+        Coding::Plain => "",
+    };
     let request = format!(
-        "GET /v1/events/stream?type=stock.level_changed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+        "GET /v1/events/stream?type=stock.level_changed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n{takes}\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut head = vec![0; 1024];
-    let read = tokio::time::timeout(PATIENCE, stream.read(&mut head)).await??;
-    let head = String::from_utf8_lossy(&head[..read]).into_owned();
-    if head.starts_with("HTTP/1.1 200") { Ok(stream) } else { Err(head.into()) }
+    let mut came = vec![0; 4096];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut came)).await??;
+    came.truncate(read);
+    let end = came.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or("its head is cut")?;
+    let body = came.split_off(end + 4);
+    let head = String::from_utf8_lossy(&came).into_owned();
+    if head.starts_with("HTTP/1.1 200") { Ok((stream, body)) } else { Err(head.into()) }
 }
 
 struct Read {
@@ -128,36 +144,75 @@ struct Read {
     lags: Option<Vec<Duration>>,
 }
 
-async fn take(mut stream: TcpStream, looks: bool, stop: Arc<AtomicBool>, got: Arc<AtomicU64>) -> Result<Read> {
+async fn take(
+    (mut stream, first): (TcpStream, Vec<u8>),
+    looks: Option<Coding>,
+    stop: Arc<AtomicBool>,
+    got: Arc<AtomicU64>,
+) -> Result<Read> {
     let mut buffer = vec![0; 16 * 1024];
-    let (mut lags, mut line) = (Vec::new(), Vec::new());
+    let mut look = looks.map(Look::new);
+    if let Some(look) = &mut look {
+        look.at(&first)?;
+    }
     loop {
         let read = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut buffer)).await;
         let was_cut = matches!(read, Ok(Ok(0) | Err(_)));
         if was_cut || (read.is_err() && stop.load(Ordering::SeqCst)) {
-            return Ok(Read { was_cut, lags: looks.then_some(lags) });
+            return Ok(Read { was_cut, lags: look.map(|look| look.lags) });
         }
         let Ok(Ok(read)) = read else { continue };
         got.fetch_add(read as u64, Ordering::Relaxed);
-        if !looks {
-            continue;
+        if let Some(look) = &mut look {
+            look.at(&buffer[..read])?;
         }
+    }
+}
+
+/// What a reader sees who looks.
+struct Look {
+    chunked: Vec<u8>,
+    unpacker: Option<GzDecoder<Vec<u8>>>,
+    text: Vec<u8>,
+    lags: Vec<Duration>,
+}
+
+impl Look {
+    fn new(coding: Coding) -> Self {
+        let unpacker = matches!(coding, Coding::Gzip).then(|| GzDecoder::new(Vec::new()));
+        Self { chunked: Vec::new(), unpacker, text: Vec::new(), lags: Vec::new() }
+    }
+
+    /// Takes the chunks apart (RFC 9112, 7.1), and notes how old each event is.
+    fn at(&mut self, bytes: &[u8]) -> Result<()> {
         let now = Timestamp::now().0;
-        for byte in &buffer[..read] {
-            if *byte != b'\n' {
-                line.push(*byte);
-                continue;
+        self.chunked.extend_from_slice(bytes);
+        while let Some(line) = self.chunked.windows(2).position(|bytes| bytes == b"\r\n") {
+            let size = usize::from_str_radix(std::str::from_utf8(&self.chunked[..line])?, 16)?;
+            let (begin, end) = (line + 2, line + 2 + size);
+            if self.chunked.len() < end + 2 {
+                break;
             }
-            // Lengths of chunks stand between the lines, and one may be cut by them: its time is still whole, or in the next.
-            if line.starts_with(b"data: ") {
-                let text = String::from_utf8_lossy(&line);
-                let time = text.split("\"time\":\"").nth(1).and_then(|rest| rest.split('"').next());
-                let at = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
-                let lag = at.map_or(TimeDelta::MAX, |at| now.signed_duration_since(at));
-                lags.push(lag.to_std().unwrap_or_default());
+            match &mut self.unpacker {
+                None => self.text.extend_from_slice(&self.chunked[begin..end]),
+                Some(unpacker) => {
+                    unpacker.write_all(&self.chunked[begin..end])?;
+                    unpacker.flush()?;
+                    self.text.append(unpacker.get_mut());
+                }
             }
-            line.clear();
+            self.chunked.drain(..end + 2);
         }
+        let whole = self.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let rest = self.text.split_off(whole);
+        for line in std::mem::replace(&mut self.text, rest).split(|byte| *byte == b'\n') {
+            if let Some(data) = line.strip_prefix(b"data: ") {
+                let event: Value = serde_json::from_slice(data)?;
+                let at = DateTime::parse_from_rfc3339(event["time"].as_str().unwrap_or_default())?;
+                self.lags.push(now.signed_duration_since(at).to_std().unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -132,7 +132,7 @@ async fn request(client: Client, journal: Journal, n: u64) -> Result<Option<Stri
     let answer = match client.once(method, path, None, body).await? {
         Try::Definite(answer) if answer.status == wanted => answer,
         Try::Definite(answer) => return Ok(Some(format!("{}: {}", answer.what, answer.status))),
-        Try::Later(_) => return Ok(Some(format!("{method} {path}: turned away or not answered"))),
+        Try::Later(told, _) => return Ok(Some(format!("{method} {path}: turned away or not answered: {told}"))),
     };
     match n % 4 {
         0 => journal.reservation(&answer.id(), "active"),
