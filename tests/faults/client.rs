@@ -99,11 +99,20 @@ impl Client {
         Self { urls: Arc::new(vec![self.urls[n].clone()]), ..self.clone() }
     }
 
-    /// Repeats a request, at one server after the other, until it has a definite answer.
+    /// Repeats a request, at one server after the other, until it has a definite answer. What a try without an answer may have
+    /// deleted is not found by the next one, for only a POST has its answer kept.
     pub async fn insist(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
-        let (begun, mut last) = (Instant::now(), String::new());
+        let (begun, mut last, mut may_be_done) = (Instant::now(), String::new(), false);
         while begun.elapsed() < INSISTENCE {
-            let pause = match self.once(method, path, key, body).await? {
+            let tried = match self.ask(method, path, key, body).await? {
+                Some((answer, ..)) if method == "DELETE" && answer.status == 404 && may_be_done => return Ok(answer),
+                Some((answer, retry_after, took)) => self.judge(answer, retry_after, took),
+                None => {
+                    may_be_done = true;
+                    self.unanswered()
+                }
+            };
+            let pause = match tried {
                 Try::Definite(answer) => return Ok(answer),
                 Try::Later(told, pause) => {
                     last = told;
@@ -117,6 +126,18 @@ impl Client {
 
     /// One try, at the next server.
     pub async fn once(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<Try> {
+        let asked = self.ask(method, path, key, body).await?;
+        Ok(asked.map_or_else(|| self.unanswered(), |(answer, retry_after, took)| self.judge(answer, retry_after, took)))
+    }
+
+    /// The answer, if there was one, after how many seconds to ask again, and how long it took.
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Option<(Answer, Option<u64>, Duration)>> {
         let url = &self.urls[self.next.fetch_add(1, Ordering::Relaxed) % self.urls.len()];
         let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, format!("{url}{path}"));
         request = request.bearer_auth(&self.key);
@@ -127,16 +148,16 @@ impl Client {
             request = request.json(body);
         }
         let begun = Instant::now();
-        let Ok(response) = request.send().await else { return Ok(self.unanswered()) };
+        let Ok(response) = request.send().await else { return Ok(None) };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let Ok(bytes) = response.bytes().await else { return Ok(self.unanswered()) };
+        let Ok(bytes) = response.bytes().await else { return Ok(None) };
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let answer = Answer { status, json, what: format!("{method} {path}") };
         let retry_after = headers.get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
         if headers.contains_key("idempotency-replayed") {
             self.tally.replayed.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(self.judge(answer, retry_after, begun.elapsed()))
+        Ok(Some((answer, retry_after, begun.elapsed())))
     }
 
     fn unanswered(&self) -> Try {

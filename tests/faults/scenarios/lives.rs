@@ -266,7 +266,7 @@ impl Shopper {
         };
         if status == 200 && answer["lines"].is_array() {
             self.cart = Some(answer);
-        } else if status == 200 || status == 204 {
+        } else if [200, 204, 404].contains(&status) {
             self.cart = Some(self.client.get(&path).await?);
         } else {
             self.leave_cart().await?;
