@@ -1,6 +1,7 @@
 //! The feed as it happens: streams, snapshots, and what happens to cursors.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +160,51 @@ async fn a_stream_tells_what_happens_at_any_server_and_goes_on_after_the_last_id
 }
 
 /// A cursor of before everything.
+/// As browsers ask for it: the same, in fewer bytes, each event as soon as it comes, and an end that gzip can check.
+#[tokio::test]
+async fn a_stream_is_packed_for_who_takes_that() {
+    let server = Server::start().await;
+    server.shop(&[]).await;
+    let skus: Vec<String> = (0..30).map(|n| format!("TEA-{n}")).collect();
+    for sku in &skus {
+        server.product(sku).await;
+    }
+    let query = "type=stock.level_changed";
+    let mut plain = Follower::of(&server, query, None).await;
+    assert!(plain.response.headers().get("content-encoding").is_none());
+    let request = server.request(Method::GET, &format!("/v1/events/stream?{query}"));
+    let mut packed = request.header("Accept-Encoding", "br, gzip").send().await.unwrap();
+    let header = |name: &str| packed.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!([header("content-encoding"), header("vary")], ["gzip", "accept-encoding"]);
+    let (mut bytes, mut unpacker) = (Vec::new(), flate2::write::GzDecoder::new(Vec::new()));
+    let mut until = async |many: usize| {
+        let text =
+            |unpacker: &flate2::write::GzDecoder<Vec<u8>>| String::from_utf8(unpacker.get_ref().clone()).unwrap();
+        while !text(&unpacker).contains("id: ") || text(&unpacker).matches("data: ").count() < many {
+            let piece = tokio::time::timeout(DEADLINE, packed.chunk()).await.expect("something comes");
+            let piece = piece.unwrap().expect("the stream goes on");
+            bytes.extend_from_slice(&piece);
+            unpacker.write_all(&piece).unwrap();
+            unpacker.flush().unwrap();
+        }
+    };
+    until(0).await;
+    let found = |sku| json!({"sku": sku, "warehouse": "MAIN", "change": 1, "reason": "found"});
+    let items: Vec<Value> = skus.iter().map(found).collect();
+    server.post("/v1/stock/adjustments/batch", json!({"items": items})).await.expect(200);
+    until(skus.len()).await;
+    let events = plain.take(skus.len()).await;
+    server.stop().await;
+    while let Some(piece) = packed.chunk().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("it is whole");
+    let told = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    assert_eq!(told.map(|data| serde_json::from_str::<Value>(data).unwrap()).collect::<Vec<_>>(), events);
+    assert!(bytes.len() * 5 < text.len(), "{} of {} bytes", bytes.len(), text.len());
+}
+
 async fn follower_start(server: &Server) -> String {
     let feed = server.get("/v1/events?limit=1&type=nothing&subject=nothing").await.expect(200);
     assert_eq!(feed["items"], json!([]));

@@ -58,6 +58,11 @@ impl Verdict {
         self.add(what, found, format!("≥ {bar}"), passed);
     }
 
+    pub fn at_most<T: PartialOrd + Display>(&mut self, what: &str, found: T, bar: T) {
+        let passed = found <= bar;
+        self.add(what, found, format!("≤ {bar}"), passed);
+    }
+
     /// None of these; the first few are shown.
     pub fn none(&mut self, what: &str, wrong: &[String]) {
         self.exactly(what, wrong.len(), 0);

@@ -37,9 +37,8 @@ pub async fn play(run: Run) -> Result<Verdict> {
     verdict.note("readers", readers);
 
     write(&stage, a_second, duration / 4).await?; // so that all are measured warm
-    let alone = write(&stage, a_second, duration).await?;
-    verdict.note("writes without readers", spread(alone.latencies.clone()));
     for coding in [Coding::Gzip, Coding::Plain] {
+        let alone = write(&stage, a_second, duration).await?;
         verdict.note("readers who take", format!("{coding:?}"));
         let (stop, got) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let mut reading = JoinSet::new();
@@ -63,14 +62,22 @@ pub async fn play(run: Run) -> Result<Verdict> {
         let read_a_second = got.load(Ordering::Relaxed) as f64 / 1048576.0 / beside.took.as_secs_f64();
         verdict.note("  read a second, all together", format!("{read_a_second:.1} MiB"));
         verdict.exactly("  readers that were cut", cut, 0);
-        verdict.exactly("  events that a reader has, at least", counts.iter().min().copied().unwrap_or(0), beside.events);
+        verdict.exactly(
+            "  events that a reader has, at least",
+            counts.iter().min().copied().unwrap_or(0),
+            beside.events,
+        );
         verdict.note("  from the event's time to a reader", spread(lags.clone()));
         lags.sort_unstable();
         let late = lags.get(lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX);
         verdict.within("    p99", late, Duration::from_secs(1));
+        verdict.note("  writes without them", spread(alone.latencies.clone()));
         verdict.note("  writes beside them", spread(beside.latencies.clone()));
-        let slower = (middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0;
-        verdict.note("    slower by, in percent of p50", format!("{slower:.0}"));
+        let slower = ((middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0).round();
+        match run.scaled(Some(10.0), None) {
+            Some(bar) => verdict.at_most("    slower by, in percent of p50", slower, bar),
+            None => verdict.note("    slower by, in percent of p50", slower),
+        }
     }
     verdict.within_mib("memory of the server at most", memory(stage.servers[0].pid()?)?, 256);
     stage.doctor(&mut verdict).await?;
