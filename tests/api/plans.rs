@@ -11,7 +11,7 @@ use crate::harness::Server;
 const HOT: &[&str] = &[
     "pg_try_advisory_xact_lock(k.lock)",
     "FROM inventory.products WHERE sku = ANY ($1) ORDER BY sku FOR NO KEY UPDATE",
-    "WITH clock AS MATERIALIZED",
+    "WITH RECURSIVE clock AS MATERIALIZED",
     "SET on_hand = c.on_hand",
     "FROM inventory.holds WHERE reservation_id = ANY ($1)\n         ORDER BY",
     "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1)",
@@ -105,6 +105,32 @@ async fn a_plan_that_is_made_in_an_empty_shop_goes_by_an_index() {
         let plan: String = rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect();
         assert!(!plan.is_empty() && !plan.contains("Seq Scan"), "{piece}\n{plan}");
     }
+}
+
+/// What somebody's long transaction keeps of a level, a row for each time it was written, is not gone through to find the
+/// last one.
+#[tokio::test]
+async fn a_level_is_found_whatever_a_long_transaction_keeps_of_it() {
+    let server = Server::start().await;
+    server.warehouse("MAIN").await;
+    let products = "INSERT INTO inventory.products (sku, name) SELECT 'P-' || n, 'P' FROM generate_series(1, 20) n";
+    let levels =
+        "INSERT INTO inventory.levels (sku, warehouse, on_hand) SELECT sku, 'MAIN', 100 FROM inventory.products";
+    server.sql(products).await.unwrap();
+    server.sql(levels).await.unwrap();
+    let mut long = server.app.db.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM inventory.levels")
+        .execute(&mut *long)
+        .await
+        .unwrap();
+    let written = "DO $$ BEGIN FOR n IN 1..300 LOOP UPDATE inventory.levels SET on_hand = n; COMMIT; END LOOP; END $$";
+    server.sql(written).await.unwrap();
+    let (read, _) = statement("WITH RECURSIVE clock AS MATERIALIZED");
+    let plan = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
+    let explained = format!("{plan}; PREPARE hot AS {read}; EXPLAIN (ANALYZE, BUFFERS) EXECUTE hot ('{{P-1}}')");
+    let plan = server.text(&explained).await;
+    let pages = plan.split("Buffers: shared hit=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    assert!(pages.parse::<u32>().unwrap() < 40, "{plan}");
 }
 
 fn explained(piece: &str) -> String {

@@ -23,6 +23,8 @@ pub struct Item {
     /// Units that orders wait for
     pub ordered_beyond: i64,
     pub levels: BTreeMap<String, Level>,
+    /// Where the database has the row of each level, for who writes it back
+    pub rows: BTreeMap<String, String>,
 }
 
 impl Item {
@@ -55,7 +57,9 @@ pub struct Book {
 pub struct LevelChange<'a> {
     pub sku: &'a str,
     pub warehouse: &'a str,
+    /// `None` of a level that is new, as of its row
     pub before: Option<&'a Level>,
+    pub row: Option<&'a str>,
     pub after: &'a Level,
 }
 
@@ -240,7 +244,8 @@ impl Book {
             for (warehouse, after) in &item.levels {
                 let before = opened.get(warehouse);
                 if before != Some(after) {
-                    changes.push(LevelChange { sku, warehouse, before, after });
+                    let row = item.rows.get(warehouse).map(String::as_str);
+                    changes.push(LevelChange { sku, warehouse, before, row, after });
                 }
             }
         }

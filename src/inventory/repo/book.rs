@@ -5,7 +5,11 @@
 //! | --- | --- |
 //! | lock | the products' rows, in the order of their sku |
 //! | read | their levels, and the clock, now that nobody else can change them; holds that have expired go |
-//! | write | levels (one upsert), counters (one update, if any changed), movements (one insert) |
+//! | write | levels (one update, one insert of those that are new), counters (one update, if any changed), movements (one insert) |
+//!
+//! A level has one row for each time it was written, as long as a transaction anywhere may still see them. So that those do
+//! not count, it is read from the newest on (new rows come last, and the index is read from its end, one level at a time),
+//! and is written where it was read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +43,7 @@ pub async fn lock(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTre
             discontinued: row.discontinued,
         };
         let (held_beyond, ordered_beyond) = (row.backordered_held, row.backordered_ordered);
-        items.insert(row.sku, Item { policy, held_beyond, ordered_beyond, levels: BTreeMap::new() });
+        items.insert(row.sku, Item { policy, held_beyond, ordered_beyond, ..Item::default() });
     }
     Ok(items)
 }
@@ -55,18 +59,29 @@ pub async fn read(
     // A left join: the clock is wanted even where there is no level yet. What was given up comes in rows of its own,
     // for what was promised beyond stock has no level.
     let rows = sqlx::query!(
-        r#"WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+        r#"WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
                 expired AS (
                     DELETE FROM inventory.holds h USING clock WHERE h.sku = ANY ($1) AND h.expires_at <= clock.now
                     RETURNING h.sku, h.warehouse, h.quantity
+                ),
+                level AS (
+                    SELECT l.* FROM unnest($1) AS s (sku) CROSS JOIN LATERAL (
+                        SELECT ctid, l.* FROM inventory.levels l
+                        WHERE l.sku = s.sku ORDER BY l.warehouse DESC LIMIT 1
+                    ) l
+                    UNION ALL
+                    SELECT l.* FROM level s CROSS JOIN LATERAL (
+                        SELECT ctid, l.* FROM inventory.levels l
+                        WHERE l.sku = s.sku AND l.warehouse < s.warehouse ORDER BY l.warehouse DESC LIMIT 1
+                    ) l
                 )
-           SELECT clock.now AS "now!: Timestamp", false AS "expired!", l.sku AS "sku?", l.warehouse AS "warehouse?",
+           SELECT clock.now AS "now!: Timestamp", false AS "expired!", l.ctid::text AS row, l.sku AS "sku?", l.warehouse AS "warehouse?",
                   l.on_hand AS "on_hand?", l.damaged AS "damaged?", l.quality_control AS "quality_control?",
                   l.quarantined AS "quarantined?", l.reserved AS "reserved?", l.allocated AS "allocated?",
                   l.incoming AS "incoming?", l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
-           FROM clock LEFT JOIN inventory.levels l ON l.sku = ANY ($1)
+           FROM clock LEFT JOIN level l ON true
            UNION ALL
-           SELECT clock.now, true, sku, warehouse, 0, 0, 0, 0, quantity, 0, 0, 0, 0 FROM expired, clock"#,
+           SELECT clock.now, true, NULL, sku, warehouse, 0, 0, 0, 0, quantity, 0, 0, 0, 0 FROM expired, clock"#,
         &skus as &[&str]
     )
     .fetch_all(conn)
@@ -91,6 +106,7 @@ pub async fn read(
             reorder_point: row.reorder_point.unwrap_or_default(),
         };
         if let Some(item) = items.get_mut(&sku) {
+            item.rows.extend(row.row.map(|at| (warehouse.clone(), at)));
             item.levels.insert(warehouse, level);
         }
     }
@@ -103,8 +119,7 @@ pub async fn read(
 
 pub async fn write_levels(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
     // Under the lock of its product, a level that was not there when the book was opened is not there now.
-    let (known, new): (Vec<LevelChange>, Vec<LevelChange>) =
-        book.changes().into_iter().partition(|c| c.before.is_some());
+    let (known, new): (Vec<LevelChange>, Vec<LevelChange>) = book.changes().into_iter().partition(|c| c.row.is_some());
     if !known.is_empty() {
         update_levels(conn, &known).await?;
     }
@@ -144,19 +159,20 @@ impl<'a> Columns<'a> {
 }
 
 async fn update_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> sqlx::Result<()> {
-    let Columns { skus, warehouses, quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9] } = Columns::of(changes);
-    sqlx::query!(
+    let Columns { quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9], .. } = Columns::of(changes);
+    let rows: Vec<&str> = changes.iter().filter_map(|change| change.row).collect();
+    // Under the lock of its product, a row is where it was read.
+    let written = sqlx::query!(
         "UPDATE inventory.levels l
          SET on_hand = c.on_hand, damaged = c.damaged, quality_control = c.quality_control, quarantined = c.quarantined,
              reserved = c.reserved, allocated = c.allocated, incoming = c.incoming, safety_stock = c.safety_stock,
              reorder_point = c.reorder_point
-         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
-              AS c (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved, allocated, incoming,
-                    safety_stock, reorder_point)
-         WHERE l.sku = c.sku AND l.warehouse = c.warehouse",
-        &skus as &[&str],
-        &warehouses as &[&str],
+         FROM unnest($1::text[]::tid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                     $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+              AS c (row, on_hand, damaged, quality_control, quarantined, reserved, allocated, incoming, safety_stock,
+                    reorder_point)
+         WHERE l.ctid = c.row",
+        &rows as &[&str],
         &q1,
         &q2,
         &q3,
@@ -168,7 +184,11 @@ async fn update_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> 
         &q9
     )
     .execute(conn)
-    .await?;
+    .await?
+    .rows_affected();
+    if usize::try_from(written) != Ok(changes.len()) {
+        return Err(sqlx::Error::Protocol("the row of a level moved under the lock of its product".to_owned()));
+    }
     Ok(())
 }
 
