@@ -1,16 +1,21 @@
 //! The end of the feed, read once per process for all who follow it live.
 //!
-//! A worker looks for news every [`PAUSE`] while anybody follows, and hands each burst of them to all. The text of its
-//! events is written once; what a filter picks of it, and that in gzip, is made once for all who filter so. Who falls
-//! behind by more than [`BURSTS`] loses its place, and has to begin again where it was; nothing is kept for it.
+//! A worker looks for news every [`PAUSE`] while anybody follows, and hands each burst of them to all, a [`SLICE`] of the
+//! readers at a time. The text of its events is written once; what a filter picks of it, and that in gzip, is made once for
+//! all who filter so, and what was wanted of the last burst before anybody waits for it. Who falls behind by more than
+//! [`BURSTS`] loses its place, and has to begin again where it was; nothing is kept for it.
 
+use std::array;
+use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, broadcast};
-use tokio::time::Instant;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 use super::{Cursor, Events, Filter, PublishedEvent, WINDOW, repo};
 use crate::platform::gzip::Packed;
@@ -20,8 +25,16 @@ pub const PAUSE: Duration = Duration::from_millis(40);
 
 /// From one burst to the next, for each reader, though not beyond [`LONGEST_REST`]: several times what it takes to hand one
 /// on, so that a thousand readers leave most of the processors to those who write.
-const REST: Duration = Duration::from_micros(100);
+const REST: Duration = Duration::from_micros(250);
 const LONGEST_REST: Duration = Duration::from_millis(250);
+
+/// How many readers are woken at once, and what the others are let go first for: a request is behind few readers then,
+/// each time that it has waited for the database.
+const SLICE: usize = 32;
+const BREATH: Duration = Duration::from_millis(1);
+
+/// Readers come into one of so many groups, in turn. A slice is made of whole ones.
+const GROUPS: usize = 64;
 
 /// What a slow reader may be behind, in bursts.
 const BURSTS: usize = 64;
@@ -38,7 +51,9 @@ const ALARM: Duration = Duration::from_secs(3);
 const REMIND: Duration = Duration::from_secs(60);
 
 pub struct Tail {
-    bursts: broadcast::Sender<Arc<Burst>>,
+    groups: [broadcast::Sender<Arc<Burst>>; GROUPS],
+    /// How many came so far
+    came: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -49,12 +64,38 @@ struct State {
     watched: Option<Instant>,
     /// When the last burst was sent
     told: Option<Instant>,
+    last: Option<Arc<Burst>>,
     alarmed: Option<Instant>,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { bursts: broadcast::Sender::new(BURSTS), state: Mutex::default() }
+        let groups = array::from_fn(|_| broadcast::Sender::new(BURSTS));
+        Self { groups, came: AtomicUsize::default(), state: Mutex::default() }
+    }
+}
+
+impl Tail {
+    fn join(&self) -> broadcast::Receiver<Arc<Burst>> {
+        self.groups[self.came.fetch_add(1, Ordering::Relaxed) % GROUPS].subscribe()
+    }
+
+    fn readers(&self) -> usize {
+        self.groups.iter().map(broadcast::Sender::receiver_count).sum()
+    }
+
+    async fn hand_on(&self, burst: Arc<Burst>) {
+        let mut woken = 0;
+        for group in &self.groups {
+            let readers = group.receiver_count();
+            if woken > 0 && woken + readers > SLICE {
+                sleep(BREATH).await;
+                woken = 0;
+            }
+            // Nobody may be left who listens.
+            let _ = group.send(burst.clone());
+            woken += readers;
+        }
     }
 }
 
@@ -67,6 +108,9 @@ pub struct Burst {
     events: Vec<(PublishedEvent, Range<usize>)>,
     /// As Server-Sent Events
     text: Bytes,
+    /// What readers will want, as of the last burst
+    ready: Vec<(Filter, Arc<Piece>)>,
+    /// What they wanted
     shared: std::sync::Mutex<Vec<(Filter, Arc<Piece>)>>,
 }
 
@@ -75,18 +119,24 @@ pub struct Burst {
 pub struct Piece {
     pub text: Bytes,
     packed: OnceLock<Packed>,
+    is_wanted_packed: AtomicBool,
 }
 
 impl Piece {
     /// In gzip.
     pub fn packed(&self) -> &Packed {
+        self.is_wanted_packed.store(true, Ordering::Relaxed);
+        self.pack()
+    }
+
+    fn pack(&self) -> &Packed {
         self.packed.get_or_init(|| Packed::new(&self.text))
     }
 }
 
 impl<T: Into<Bytes>> From<T> for Piece {
     fn from(text: T) -> Self {
-        Self { text: text.into(), packed: OnceLock::new() }
+        Self { text: text.into(), ..Self::default() }
     }
 }
 
@@ -99,7 +149,7 @@ impl Burst {
             show(&event, feed, &mut text);
             shown.push((event, begin..text.len()));
         }
-        Self { from, to, events: shown, text: text.into(), shared: std::sync::Mutex::default() }
+        Self { from, to, events: shown, text: text.into(), ready: Vec::new(), shared: std::sync::Mutex::default() }
     }
 
     /// What a filter wants of it, after a position.
@@ -108,14 +158,29 @@ impl Burst {
             return Arc::new(self.pick(filter, after).into());
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, piece)) = shared.iter().find(|(other, _)| other == filter) {
-            return piece.clone();
+        let of = |pieces: &[(Filter, Arc<Piece>)]| {
+            pieces.iter().find(|(other, _)| other == filter).map(|(_, piece)| piece.clone())
+        };
+        if let Some(piece) = of(&shared) {
+            return piece;
         }
-        let piece: Arc<Piece> = Arc::new(self.pick(filter, after).into());
+        let piece = of(&self.ready).unwrap_or_else(|| Arc::new(self.pick(filter, after).into()));
         if shared.len() < SHARED {
             shared.push((filter.clone(), piece.clone()));
         }
         piece
+    }
+
+    /// Makes what was wanted of the last burst.
+    fn prepare(&mut self, last: &Self) {
+        let wanted = last.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (filter, piece) in wanted.iter() {
+            let own = Piece::from(self.pick(filter, self.from));
+            if piece.is_wanted_packed.load(Ordering::Relaxed) {
+                own.pack();
+            }
+            self.ready.push((filter.clone(), own.into()));
+        }
     }
 
     fn pick(&self, filter: &Filter, after: i64) -> Bytes {
@@ -151,7 +216,7 @@ pub fn show(event: &PublishedEvent, feed: i64, text: &mut Vec<u8>) {
 impl Events {
     /// What comes from now on; whoever misses the end of what was before reads it from the feed.
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Burst>> {
-        self.tail.bursts.subscribe()
+        self.tail.join()
     }
 
     /// News from now on, for who reads from the feed and then waits for more.
@@ -162,14 +227,14 @@ impl Events {
     /// One look for news, for the worker. Says whether there is more.
     pub async fn follow(&self) -> sqlx::Result<bool> {
         let mut state = self.tail.state.lock().await;
-        let readers = self.tail.bursts.receiver_count();
+        let readers = self.tail.readers();
         let is_followed = readers > 0;
         let rest = (REST * u32::try_from(readers).unwrap_or(u32::MAX)).min(LONGEST_REST);
         if state.told.is_some_and(|at| at.elapsed() < rest) {
             return Ok(false);
         }
         if !is_followed {
-            state.position = None;
+            (state.position, state.last) = (None, None);
             if state.watched.is_some_and(|at| at.elapsed() < WATCH) {
                 return Ok(false);
             }
@@ -187,18 +252,25 @@ impl Events {
         if from >= horizon {
             // Who came before the tail began may have missed what was just before that, and is to look.
             if begins {
-                let _ = self.tail.bursts.send(Arc::new(Burst::new(from, from, feed, Vec::new())));
+                self.tail.hand_on(Arc::new(Burst::new(from, from, feed, Vec::new()))).await;
             }
             return Ok(false);
         }
-        let mut conn = self.db.conn().await?;
-        let events = repo::read(&mut conn, from, horizon, None, WINDOW).await?;
+        let events = repo::read(&mut *self.db.conn().await?, from, horizon, None, WINDOW).await?;
         let more = i64::try_from(events.len()).is_ok_and(|n| n == WINDOW);
         let to = events.last().filter(|_| more).map_or(horizon, |last| last.position);
+        let last = state.last.take();
+        // It takes a processor for milliseconds: not on a thread that others wait for.
+        let made = spawn_blocking(move || {
+            let mut burst = Burst::new(from, to, feed, events);
+            last.iter().for_each(|last| burst.prepare(last));
+            Arc::new(burst)
+        });
+        let burst = made.await.map_err(io::Error::from)?;
         // What is behind goes on at once.
         (state.position, state.told) = (Some(to), (!more).then(Instant::now));
-        // Nobody may be left who listens.
-        let _ = self.tail.bursts.send(Arc::new(Burst::new(from, to, feed, events)));
+        state.last = Some(burst.clone());
+        self.tail.hand_on(burst).await;
         Ok(more)
     }
 
@@ -244,6 +316,38 @@ mod tests {
         assert!(text.ends_with(std::str::from_utf8(&wanted(&only, 4)).unwrap()));
         assert_eq!(wanted(&Filter::default(), 5), wanted(&only, 4), "what was read is not told again");
         assert!(wanted(&only, 7).is_empty());
+    }
+
+    #[test]
+    fn what_was_wanted_of_the_last_burst_is_ready() {
+        let event = || PublishedEvent { position: 5, ..PublishedEvent::for_test("a", "products/A", json!({})) };
+        let [last, mut next, mut third] = [(); 3].map(|()| Burst::new(4, 5, 1, vec![event()]));
+        let other = Filter { subjects: vec!["products/B".to_owned()], ..Filter::default() };
+        last.wanted(&Filter::default(), 4).packed();
+        last.wanted(&other, 4);
+        next.prepare(&last);
+        let is_packed = |piece: &Piece| piece.packed.get().is_some();
+        assert!(is_packed(&next.wanted(&Filter::default(), 4)));
+        assert!(!is_packed(&next.wanted(&other, 4)));
+        assert!(Arc::ptr_eq(&next.wanted(&other, 4), &next.ready[1].1));
+        third.prepare(&next);
+        assert!(!is_packed(&third.ready[0].1), "nobody took it packed any more");
+        let unwanted = Burst::new(4, 5, 1, Vec::new());
+        third.prepare(&unwanted);
+        assert_eq!(third.ready.len(), 2, "nobody wanted anything of that one");
+    }
+
+    #[tokio::test]
+    async fn a_burst_comes_to_all_and_to_few_at_once() {
+        let tail = Tail::default();
+        let readers: Vec<_> = (0..3 * SLICE).map(|_| tail.join()).collect();
+        assert_eq!(tail.readers(), readers.len());
+        let reached = || readers.iter().filter(|reader| !reader.is_empty()).count();
+        let mut handing = std::pin::pin!(tail.hand_on(Arc::new(Burst::new(4, 5, 1, Vec::new()))));
+        assert!(futures::poll!(handing.as_mut()).is_pending());
+        assert_eq!(reached(), SLICE);
+        handing.await;
+        assert_eq!(reached(), readers.len());
     }
 
     #[test]

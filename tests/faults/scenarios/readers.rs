@@ -37,8 +37,8 @@ pub async fn play(run: Run) -> Result<Verdict> {
     verdict.note("readers", readers);
 
     write(&stage, a_second, duration / 4).await?; // so that all are measured warm
+    let mut before = write(&stage, a_second, duration).await?.latencies;
     for coding in [Coding::Gzip, Coding::Plain] {
-        let alone = write(&stage, a_second, duration).await?;
         verdict.note("readers who take", format!("{coding:?}"));
         let (stop, got) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let mut reading = JoinSet::new();
@@ -71,9 +71,13 @@ pub async fn play(run: Run) -> Result<Verdict> {
         lags.sort_unstable();
         let late = lags.get(lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX);
         verdict.within("    p99", late, Duration::from_secs(1));
-        verdict.note("  writes without them", spread(alone.latencies.clone()));
-        verdict.note("  writes beside them", spread(beside.latencies.clone()));
-        let slower = ((middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0).round();
+        // Before and after, for a shop gets slower as it fills.
+        let after = write(&stage, a_second, duration).await?.latencies;
+        let alone = [before, after.clone()].concat();
+        before = after;
+        let slower = ((middle(&beside.latencies) / middle(&alone) - 1.0) * 100.0).round();
+        verdict.note("  writes without them, before and after", spread(alone));
+        verdict.note("  writes beside them", spread(beside.latencies));
         match run.scaled(Some(10.0), None) {
             Some(bar) => verdict.at_most("    slower by, in percent of p50", slower, bar),
             None => verdict.note("    slower by, in percent of p50", slower),
