@@ -87,15 +87,15 @@ impl Inventory {
         repo::book::write_levels(conn, &book).await?;
         repo::book::write_counters(conn, &book).await?;
         let movements = repo::book::write_movements(conn, &book.take_movements(), actor).await?;
-        Ok(Closed { movements, changes: events::of_book(&book), served })
+        Ok(Closed { movements, changes: events::of_book(&book), served, book })
     }
 
-    /// The same, and publishes all of its news.
-    async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<Vec<Uuid>> {
-        let mut closed = self.close(conn, book, actor).await?;
-        let movements = std::mem::take(&mut closed.movements);
-        Events::publish_in_tx(conn, &closed.into_news()).await?;
-        Ok(movements)
+    /// The same, and publishes all of its news. Gives the movements booked, and the book as it was written.
+    async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<(Vec<Uuid>, Book)> {
+        let Closed { movements, changes, served, book } = self.close(conn, book, actor).await?;
+        let news: Vec<Event> = changes.into_iter().chain(served).collect();
+        Events::publish_in_tx(conn, &news).await?;
+        Ok((movements, book))
     }
 }
 
@@ -107,6 +107,8 @@ struct Closed {
     changes: Vec<Event>,
     /// News of orders that waited and were served. An order that is just being placed comes before them
     served: Vec<Event>,
+    /// As it was written
+    book: Book,
 }
 
 impl Closed {

@@ -111,7 +111,7 @@ impl Inventory {
         observed: Observed,
         actor: Uuid,
     ) -> Result<Vec<Uuid>> {
-        self.close_and_tell(conn, observed.book, actor).await
+        Ok(self.close_and_tell(conn, observed.book, actor).await?.0)
     }
 
     /// The products that these barcodes are printed on; those of none are left out.

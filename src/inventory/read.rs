@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::model::explain::{Explanation, LevelExplanation};
+use super::model::level::Level;
 use super::model::product::Listed;
 use super::model::state::state;
 use super::model::views::{LevelView, MovementView, StockView};
@@ -15,6 +16,7 @@ use super::repo::ledger::Filter;
 use super::repo::levels::ProductStock;
 use super::{Error, Inventory, Result, repo};
 use crate::access::Limit;
+use crate::platform::clock::Timestamp;
 use crate::platform::coalesce::{Coalescer, Shape};
 use crate::platform::db::Db;
 use crate::platform::page::{Page, PageRequest};
@@ -102,26 +104,6 @@ impl Inventory {
         see(conn, &self.warehouses, skus).await?.stock(skus, channel, within)
     }
 
-    /// The levels of these (product, warehouse) pairs, as seen without a channel.
-    pub(super) async fn level_views(
-        &self,
-        conn: &mut PgConnection,
-        pairs: &[(&str, &str)],
-    ) -> Result<HashMap<(String, String), LevelView>> {
-        let directory = self.warehouses.directory(conn).await?;
-        let mut skus: Vec<String> = pairs.iter().map(|(sku, _)| (*sku).to_owned()).collect();
-        skus.sort_unstable();
-        skus.dedup();
-        let (_, products) = repo::levels::read(conn, &skus).await?;
-        let mut views = HashMap::new();
-        for (sku, product) in products {
-            for level in level_views(&directory, None, &product) {
-                views.insert((sku.clone(), level.warehouse.clone()), level);
-            }
-        }
-        Ok(views)
-    }
-
     /// The level of a product in a warehouse; all zero where there was never any.
     pub(super) async fn level(&self, conn: &mut PgConnection, sku: &str, warehouse: &str) -> Result<LevelView> {
         let directory = self.warehouses.directory(conn).await?;
@@ -130,7 +112,7 @@ impl Inventory {
         let (_, products) = repo::levels::read(conn, &[sku.to_owned()]).await?;
         let product = products.get(sku).ok_or_else(missing)?;
         let found = level_views(&directory, None, product).into_iter().find(|level| level.warehouse == warehouse);
-        Ok(found.unwrap_or_else(|| LevelView::new(warehouse, &super::model::level::Level::default(), 0, None)))
+        Ok(found.unwrap_or_else(|| LevelView::new(warehouse, &Level::default(), 0, None)))
     }
 
     pub(super) async fn get_level(&self, sku: &str, warehouse: &str) -> Result<LevelView> {
@@ -268,9 +250,20 @@ fn level_views(directory: &Directory, scope: Option<&Scope>, product: &ProductSt
             None => 0,
             Some(scope) => scope.candidates.iter().find(|candidate| candidate.code == *warehouse)?.buffer,
         };
-        let sellable = directory.is_active(warehouse);
-        let available = if sellable { (level.available() - buffer).max(0) } else { 0 };
-        Some(LevelView::new(warehouse, level, available, *next_expiry_at))
+        Some(level_view(directory, warehouse, level, buffer, *next_expiry_at))
     });
     levels.collect()
+}
+
+/// A level, a buffer taken off.
+pub(super) fn level_view(
+    directory: &Directory,
+    warehouse: &str,
+    level: &Level,
+    buffer: i64,
+    next_expiry_at: Option<Timestamp>,
+) -> LevelView {
+    let sellable = directory.is_active(warehouse);
+    let available = if sellable { (level.available() - buffer).max(0) } else { 0 };
+    LevelView::new(warehouse, level, available, next_expiry_at)
 }

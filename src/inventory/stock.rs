@@ -9,7 +9,8 @@ use super::model::book::{Book, Refused};
 use super::model::level::Level;
 use super::model::place::{Condition, NewMovement, Place};
 use super::model::sourcing::{Part, Sourced};
-use super::model::views::{Booked, LevelView, NewAdjustment, NewConditionChange, Shortage};
+use super::model::views::{Booked, NewAdjustment, NewConditionChange, Shortage};
+use super::read::level_view;
 use super::{Error, Inventory, Result, repo};
 use crate::platform::clock::Timestamp;
 use crate::platform::problem::Fault;
@@ -92,10 +93,10 @@ impl Inventory {
                 Ok(Outcome { movement: moved.then(|| booked - 1), before })
             })
             .collect();
-        let movements = self.close_and_tell(conn, book, actor).await?;
+        let (movements, book) = self.close_and_tell(conn, book, actor).await?;
         let touched: Vec<(&str, &str)> =
             adjustments.iter().map(|a| (a.sku.0.as_str(), a.warehouse.0.as_str())).collect();
-        self.booked(conn, &movements, &touched, outcomes).await
+        self.booked(conn, &book, &movements, &touched, outcomes).await
     }
 
     pub(super) async fn change_condition_in_tx(
@@ -119,9 +120,9 @@ impl Inventory {
         movement.note.clone_from(&change.note);
         let before = book.level(sku, code);
         book.move_stock(movement)?;
-        let movements = self.close_and_tell(conn, book, actor).await?;
+        let (movements, book) = self.close_and_tell(conn, book, actor).await?;
         let outcomes = vec![Ok(Outcome { movement: Some(0), before })];
-        let mut booked = self.booked(conn, &movements, &[(sku, code)], outcomes).await?;
+        let mut booked = self.booked(conn, &book, &movements, &[(sku, code)], outcomes).await?;
         booked.pop().expect("one was asked for")
     }
 
@@ -263,17 +264,18 @@ impl Inventory {
     async fn booked(
         &self,
         conn: &mut PgConnection,
+        book: &Book,
         movements: &[Uuid],
         touched: &[(&str, &str)],
         outcomes: Vec<Result<Outcome>>,
     ) -> Result<Vec<Result<Booked>>> {
         let rows = repo::ledger::find(conn, movements).await?;
-        let levels = self.level_views(conn, touched).await?;
+        let expiries = repo::levels::next_expiries_at(conn, touched, book.now).await?;
         let answers = outcomes.into_iter().zip(touched).map(|(outcome, (sku, warehouse))| {
             let Outcome { movement, before } = outcome?;
             let movement = movement.map(|n| rows[&movements[n]].clone());
-            let level = levels.get(&((*sku).to_owned(), (*warehouse).to_owned())).cloned();
-            let level = level.unwrap_or_else(|| LevelView::new(warehouse, &Level::default(), 0, None));
+            let expiry = expiries.get(&((*sku).to_owned(), (*warehouse).to_owned()));
+            let level = level_view(book.directory(), warehouse, &book.level(sku, warehouse), 0, expiry.copied());
             Ok(Booked { movement, level, before })
         });
         Ok(answers.collect())

@@ -13,6 +13,7 @@ const HOT: &[&str] = &[
     "FROM inventory.products WHERE sku = ANY ($1) ORDER BY sku FOR NO KEY UPDATE",
     "WITH RECURSIVE clock AS MATERIALIZED",
     "SET on_hand = c.on_hand",
+    "AND h.warehouse = s.warehouse AND h.expires_at > $3",
     "FROM inventory.holds WHERE reservation_id = ANY ($1)\n         ORDER BY",
     "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1)",
     "UPDATE inventory.holds h SET expires_at",

@@ -74,6 +74,28 @@ pub async fn read(
     Ok((now, products))
 }
 
+/// When the next hold that is live at a time expires, on each of these products in each of these warehouses.
+pub async fn next_expiries_at(
+    conn: &mut PgConnection,
+    pairs: &[(&str, &str)],
+    now: Timestamp,
+) -> sqlx::Result<BTreeMap<(String, String), Timestamp>> {
+    let (skus, warehouses): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
+    let rows = sqlx::query!(
+        r#"SELECT s.sku AS "sku!", s.warehouse AS "warehouse!", next.expires_at AS "expires_at!: Timestamp"
+           FROM unnest($1::text[], $2::text[]) AS s (sku, warehouse)
+           CROSS JOIN LATERAL (SELECT h.expires_at FROM inventory.holds h
+                               WHERE h.sku = s.sku AND h.warehouse = s.warehouse AND h.expires_at > $3
+                               ORDER BY h.expires_at LIMIT 1) next"#,
+        &skus as &[&str],
+        &warehouses as &[&str],
+        now as Timestamp
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.sku, row.warehouse), row.expires_at)).collect())
+}
+
 /// When the next live hold on each product expires.
 pub async fn next_expiries(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTreeMap<String, Timestamp>> {
     let rows = sqlx::query!(
