@@ -231,8 +231,8 @@ impl Config {
         if self.admin_key.as_ref().is_some_and(|key| key.len() < crate::access::MIN_ADMIN_KEY) {
             return wrong("STOCKHOLD_ADMIN_KEY needs at least 32 characters; `openssl rand -hex 32` makes a good one");
         }
-        if !(2..=1000).contains(&self.database_connections) {
-            return wrong("database_connections must be 2 to 1000");
+        if !(3..=1000).contains(&self.database_connections) {
+            return wrong("database_connections must be 3 to 1000");
         }
         if self.idempotency_hours < 24 {
             return wrong("idempotency_hours must be 24 or more: the API promises a day");

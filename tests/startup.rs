@@ -194,7 +194,7 @@ fn settings_that_are_wrong_are_named() {
     let taken = taken.local_addr().unwrap().to_string();
     let wrong = [
         ("STOCKHOLD_LISTN", "127.0.0.1:0", "listn"),
-        ("STOCKHOLD_DATABASE_CONNECTIONS", "1", "database_connections must be 2 to 1000"),
+        ("STOCKHOLD_DATABASE_CONNECTIONS", "2", "database_connections must be 3 to 1000"),
         ("STOCKHOLD_DATABASE_CONNECTIONS", "many", "DATABASE_CONNECTIONS"),
         ("STOCKHOLD_INSTALL_POSTGRES", "perhaps", "INSTALL_POSTGRES"),
         ("STOCKHOLD_LOG_FORMAT", "xml", "LOG_FORMAT"),

@@ -58,7 +58,7 @@ pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
         Box::pin(async move {
             let skus: BTreeSet<&String> = asked.iter().flatten().collect();
             let skus: Vec<String> = skus.into_iter().cloned().collect();
-            let seen = async { see(&mut *db.conn().await?, &warehouses, &skus).await };
+            let seen = async { see(&mut *db.lookup().await?, &warehouses, &skus).await };
             let seen = seen.await.map(Arc::new).map_err(Arc::new);
             asked.iter().map(|_| seen.clone()).collect()
         })
@@ -85,12 +85,12 @@ impl Inventory {
     /// that exists, as often as it is named. Those who ask for few are read together.
     pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {
         if skus.len() > MOST_READ_TOGETHER {
-            return self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await;
+            return self.stock_in(&mut *self.db.lookup().await?, skus, channel, within).await;
         }
         match self.readers.run(&skus, skus.to_vec()).await {
             Ok(seen) => seen?.stock(skus, channel, within),
             // Too many wait, or a batch was lost: this one reads alone, within the bound on connections.
-            Err(_) => self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await,
+            Err(_) => self.stock_in(&mut *self.db.lookup().await?, skus, channel, within).await,
         }
     }
 
@@ -116,7 +116,7 @@ impl Inventory {
     }
 
     pub(super) async fn get_level(&self, sku: &str, warehouse: &str) -> Result<LevelView> {
-        self.level(&mut *self.db.conn().await?, sku, warehouse).await
+        self.level(&mut *self.db.lookup().await?, sku, warehouse).await
     }
 
     /// Keeps everybody else from changing the level until the transaction ends, and reads it.

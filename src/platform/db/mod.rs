@@ -23,6 +23,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whether a connection still lives is asked for only when it has not been used for so long: the question is a round
+/// trip, and under load there would be one for every transaction.
+const RESTED: Duration = Duration::from_secs(1);
+
 /// Cheap to clone: every request carries a few of them.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -32,6 +36,8 @@ struct Inner {
     writes: PgPool,
     /// For the rest, so that a crowd at one product keeps nobody from reading another.
     reads: PgPool,
+    /// For what many read at once by its keys, which a long list should not hold up.
+    lookups: PgPool,
     health: Health,
     /// As the pools connect to read.
     options: PgConnectOptions,
@@ -50,18 +56,22 @@ impl Db {
         let options = limited(application.connect_as(owner.clone()));
         let pool = |size, options: &PgConnectOptions| {
             let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+            let pool = pool.test_before_acquire(false).before_acquire(|conn, known| {
+                Box::pin(async move { Ok(known.idle_for < RESTED || conn.ping().await.is_ok()) })
+            });
             pool.connect_lazy_with(options.clone())
         };
         let reads = (max_connections / 4).max(1);
+        let lookups = (max_connections / 8).max(1);
         // Statements that write find their rows by keys: one plan does for all, and it takes less time than to plan anew
         // for each. A plan that is made while a table is small would go through all of it, and be kept while it grows; so
         // each goes by an index from the start (and where there is none, its cost is not taken for a reason to compile it).
         // Lists have filters that may be absent, and are better planned for those that are there.
         let by_keys = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
         let planned_once = options.clone().options(by_keys);
-        let writes = pool((max_connections - reads).max(1), &planned_once);
-        let reads = pool(reads, &options);
-        Self(Arc::new(Inner { writes, reads, health: Health::new(options.clone()), options, owner }))
+        let writes = pool(max_connections.saturating_sub(reads + lookups).max(1), &planned_once);
+        let (reads, lookups) = (pool(reads, &options), pool(lookups, &planned_once));
+        Self(Arc::new(Inner { writes, reads, lookups, health: Health::new(options.clone()), options, owner }))
     }
 
     /// Pools for the application, once the schema is up to date: of its own role, where the database lets us make it.
@@ -104,22 +114,19 @@ impl Db {
 
     /// A connection to read with.
     pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        self.acquire(&self.0.reads).await
+        let pool = self.0.reads.clone();
+        self.undisturbed(async move { pool.acquire().await }).await
     }
 
-    /// Nobody waits for a connection to a database that is known to be away.
-    async fn acquire(&self, pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
-        let pool = pool.clone();
-        tokio::select! {
-            biased;
-            away = self.0.health.until_away() => Err(away),
-            conn = undisturbed(async move { pool.acquire().await }) => conn,
-        }
+    /// A connection for statements that find their rows by keys whatever their parameters, and are planned once.
+    pub async fn lookup(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        let pool = self.0.lookups.clone();
+        self.undisturbed(async move { pool.acquire().await }).await
     }
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        begin_on(self.acquire(&self.0.writes).await?, None).await
+        self.begin_on(&self.0.writes, None).await
     }
 
     /// Whether the database answers. While it does not, whoever wants a connection is told so at once; somebody
@@ -133,7 +140,34 @@ impl Db {
 
     /// A transaction in which every statement sees the same moment, and nothing can be written.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        begin_on(self.acquire(&self.0.reads).await?, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
+        self.begin_on(&self.0.reads, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
+    }
+
+    async fn begin_on(
+        &self,
+        pool: &PgPool,
+        statement: Option<&'static str>,
+    ) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let (pool, statement) = (pool.clone(), statement.map(SqlSafeStr::into_sql_str));
+        self.undisturbed(async move { Transaction::begin(pool.acquire().await?, statement).await }).await
+    }
+
+    /// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
+    /// waiting for it; and nobody waits for a database that is known to be away.
+    ///
+    /// A client that hangs up drops what it reads at any point. Up to sqlx 0.9.0, dropping `BEGIN` half-way gives the
+    /// connection back to the pool inside the transaction (transact-rs/sqlx#4393), and whoever gets it next works
+    /// there, for nothing; dropping `acquire` half-way loses the connection, and Postgres has to start another.
+    /// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back.
+    async fn undisturbed<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
+    ) -> sqlx::Result<T> {
+        tokio::select! {
+            biased;
+            away = self.0.health.until_away() => Err(away),
+            done = tokio::spawn(work) => done.unwrap_or(Err(sqlx::Error::WorkerCrashed)),
+        }
     }
 
     /// A connection beside the pools, inside a transaction in which every statement sees the same moment: for who reads as
@@ -152,35 +186,21 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        self.0.writes.close().await;
-        self.0.reads.close().await;
+        for pool in self.pools() {
+            pool.close().await;
+        }
         self.0.health.close().await;
     }
 
     /// Connections open, and how many of them are idle.
     pub fn connections(&self) -> (u32, usize) {
-        (self.0.writes.size() + self.0.reads.size(), self.0.writes.num_idle() + self.0.reads.num_idle())
+        let pools = self.pools();
+        (pools.iter().map(|pool| pool.size()).sum(), pools.iter().map(|pool| pool.num_idle()).sum())
     }
-}
 
-async fn begin_on(
-    conn: PoolConnection<Postgres>,
-    statement: Option<&'static str>,
-) -> sqlx::Result<Transaction<'static, Postgres>> {
-    undisturbed(Transaction::begin(conn, statement.map(SqlSafeStr::into_sql_str))).await
-}
-
-/// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
-/// waiting for it.
-///
-/// A client that hangs up drops what it reads at any point. Up to sqlx 0.9.0, dropping `BEGIN` half-way gives the
-/// connection back to the pool inside the transaction (transact-rs/sqlx#4393), and whoever gets it next works
-/// there, for nothing; dropping `acquire` half-way loses the connection, and Postgres has to start another.
-/// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back.
-async fn undisturbed<T: Send + 'static>(
-    work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
-) -> sqlx::Result<T> {
-    tokio::spawn(work).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    fn pools(&self) -> [&PgPool; 3] {
+        [&self.0.writes, &self.0.reads, &self.0.lookups]
+    }
 }
 
 /// Every session carries limits, so that nothing of ours can hold locks for ever.
