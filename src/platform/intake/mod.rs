@@ -42,7 +42,7 @@ pub struct Api {
 
 /// Places in work for each connection to the database: some are read and written while others wait for it, and a
 /// burst is better served a little later than refused.
-const PLACES_PER_CONNECTION: usize = 24;
+const PLACES_PER_CONNECTION: usize = 36;
 
 pub struct Intake {
     limits: Limits,
@@ -64,7 +64,7 @@ impl Intake {
             0 => usize::try_from(database_connections).expect("a small number") * PLACES_PER_CONNECTION,
             places => places,
         };
-        let reads = (places / 4).max(1);
+        let reads = (places / 2).max(1);
         let patience = Duration::from_millis(limits.queue_ms);
         let second = Duration::from_secs(1);
         Self {
