@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -198,18 +199,22 @@ impl App {
             forwarded: config.forwarded_header,
             tls: config.tls_cert.is_some(),
         });
+        // The outermost first. All in one: each layer that is put on by itself is boxed, and copied with all within it for
+        // each request.
+        let layers = ServiceBuilder::new()
+            .layer(from_fn_with_state(edge, edge::edge))
+            .layer(from_fn_with_state(shutdown, ops::close_when_stopping))
+            .layer(CatchPanicLayer::custom(edge::panicked))
+            .layer(DefaultBodyLimit::disable()) // the intake has received the body, within the limit
+            .layer(axum::Extension(platform))
+            .layer(from_fn_with_state(intake.clone(), intake::meet))
+            .layer(from_fn_with_state(guard, access::guard))
+            .layer(from_fn_with_state(intake, intake::admit));
         routes
             .merge(ops::documents(document, &events_document))
             .fallback(edge::nothing_here)
             .method_not_allowed_fallback(edge::method_not_allowed)
-            .layer(from_fn_with_state(intake.clone(), intake::admit))
-            .layer(from_fn_with_state(guard, access::guard))
-            .layer(from_fn_with_state(intake, intake::meet))
-            .layer(axum::Extension(platform))
-            .layer(DefaultBodyLimit::disable()) // the intake has received the body, within the limit
-            .layer(CatchPanicLayer::custom(edge::panicked))
-            .layer(from_fn_with_state(shutdown, ops::close_when_stopping))
-            .layer(from_fn_with_state(edge, edge::edge))
+            .layer(layers)
     }
 
     /// Who does which jobs.

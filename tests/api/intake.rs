@@ -178,6 +178,16 @@ async fn beyond_its_places_the_server_refuses_at_once() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_looks_at_one_product_is_served() {
+    let server = with(Limits::default()).await;
+    server.shop(&[("TEA", 7)]).await;
+    let looks = futures::future::join_all((0..256).map(|_| server.get("/v1/stock/TEA"))).await;
+    for look in looks {
+        assert_eq!(look.expect(200)["available"], 7);
+    }
+}
+
+#[tokio::test]
 async fn every_answer_says_what_browsers_may_do_with_it() {
     let server = with(Limits::default()).await;
     server.warehouse("MAIN").await;
