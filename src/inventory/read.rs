@@ -85,7 +85,7 @@ impl Inventory {
     /// that exists, as often as it is named. Those who ask for few are read together.
     pub(super) async fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {
         if skus.len() > MOST_READ_TOGETHER {
-            return self.stock_in(&mut *self.db.lookup().await?, skus, channel, within).await;
+            return self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await;
         }
         match self.readers.run(&skus, skus.to_vec()).await {
             Ok(seen) => seen?.stock(skus, channel, within),

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rand::RngExt;
-use sqlx::{Executor, Row};
+use sqlx::{ConnectOptions, Executor, Row};
 use stockhold::platform::db::Db;
 
 use crate::cluster::{self, Database};
@@ -70,6 +70,36 @@ async fn what_is_dropped_while_it_begins_leaves_no_transaction_behind() {
         all.push(conn);
     }
     drop(all);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn connections_that_ended_cost_nobody_a_transaction() {
+    let _room = cluster::room_for(CONNECTIONS + 1).await;
+    let database = Database::create().await;
+    let db = Db::new(database.options(), CONNECTIONS);
+    let mut postgres = database.options().connect().await.unwrap();
+    for _ in 0..5 {
+        let mut open = Vec::new();
+        for _ in 0..CONNECTIONS / 2 {
+            let mut tx = db.begin().await.unwrap();
+            sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap();
+            open.push(tx);
+        }
+        for tx in open {
+            tx.commit().await.unwrap();
+        }
+        db.snapshot().await.unwrap().commit().await.unwrap();
+        eventually("all of them rest", async || db.connections().1 == db.connections().0 as usize).await;
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .fetch_one(&mut postgres)
+        .await
+        .unwrap();
+        assert!(ended > i64::from(CONNECTIONS / 2), "{ended} ended");
+    }
     db.close().await;
 }
 

@@ -24,7 +24,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a connection still lives is asked for only when it has not been used for so long: the question is a round
-/// trip, and under load there would be one for every transaction.
+/// trip, and under load there would be one for each use. One that died meanwhile is found out by `BEGIN`
+/// ([`Db::begin`]); who looks something up with it gets 503, as everybody does in the second in which all of them die.
 const RESTED: Duration = Duration::from_secs(1);
 
 /// Cheap to clone: every request carries a few of them.
@@ -54,12 +55,11 @@ impl Db {
     /// The same as the application, whose role is there already ([`Self::for_application`] sees to that).
     pub fn connecting_as(application: &Application, owner: PgConnectOptions, max_connections: u32) -> Self {
         let options = limited(application.connect_as(owner.clone()));
-        let pool = |size, options: &PgConnectOptions| {
-            let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
-            let pool = pool.test_before_acquire(false).before_acquire(|conn, known| {
+        let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+        let busy_pool = |size| {
+            pool(size).test_before_acquire(false).before_acquire(|conn, known| {
                 Box::pin(async move { Ok(known.idle_for < RESTED || conn.ping().await.is_ok()) })
-            });
-            pool.connect_lazy_with(options.clone())
+            })
         };
         let reads = (max_connections / 4).max(1);
         let lookups = (max_connections / 8).max(1);
@@ -69,8 +69,9 @@ impl Db {
         // Lists have filters that may be absent, and are better planned for those that are there.
         let by_keys = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
         let planned_once = options.clone().options(by_keys);
-        let writes = pool(max_connections.saturating_sub(reads + lookups).max(1), &planned_once);
-        let (reads, lookups) = (pool(reads, &options), pool(lookups, &planned_once));
+        let writes = busy_pool(max_connections.saturating_sub(reads + lookups).max(1));
+        let [writes, lookups] = [writes, busy_pool(lookups)].map(|pool| pool.connect_lazy_with(planned_once.clone()));
+        let reads = pool(reads).connect_lazy_with(options.clone());
         Self(Arc::new(Inner { writes, reads, lookups, health: Health::new(options.clone()), options, owner }))
     }
 
@@ -149,7 +150,17 @@ impl Db {
         statement: Option<&'static str>,
     ) -> sqlx::Result<Transaction<'static, Postgres>> {
         let (pool, statement) = (pool.clone(), statement.map(SqlSafeStr::into_sql_str));
-        self.undisturbed(async move { Transaction::begin(pool.acquire().await?, statement).await }).await
+        let begin = async move {
+            // Nothing was done yet, so another connection does as well. There may be as many that died as there are.
+            for _ in 0..pool.size() {
+                match Transaction::begin(pool.acquire().await?, statement.clone()).await {
+                    Err(error) if is_lost(&error) => tracing::info!(%error, "a connection had ended"),
+                    begun => return begun,
+                }
+            }
+            Transaction::begin(pool.acquire().await?, statement).await
+        };
+        self.undisturbed(begin).await
     }
 
     /// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
@@ -210,6 +221,12 @@ fn limited(options: PgConnectOptions) -> PgConnectOptions {
         ("lock_timeout", "3s"),
         ("idle_in_transaction_session_timeout", "60s"),
     ])
+}
+
+/// The connection is gone: by itself, or because Postgres ended it (class 57P).
+fn is_lost(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| code.starts_with("57P"))
 }
 
 /// A wrong password or database name does not get better by waiting.
