@@ -1,5 +1,6 @@
 //! The composition root: builds the modules in order, merges their routers, starts the workers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ use crate::webhooks::Webhooks;
 use crate::workflows::Workflows;
 use crate::{
     access, asyncapi, at_risk, brokers, carriers, carts, customers, events, feeds, imports, inventory, notices,
-    openapi, ops, orders, payments, reservations, returns, transfers, warehouses, webhooks, workflows,
+    openapi, ops, orders, payments, reservations, returns, telemetry, transfers, warehouses, webhooks, workflows,
 };
 
 /// How long requests in flight may take to end once the server stops.
@@ -353,6 +354,10 @@ impl App {
         workers.every("audit", Duration::from_secs(3600), shutdown.clone(), move || {
             let db = db.clone();
             async move { audit::turn_months(&db, days).await.map(|()| false) }
+        });
+        workers.every("metrics", telemetry::GATHER, shutdown.clone(), || async {
+            telemetry::metrics().run_upkeep();
+            Ok::<_, Infallible>(false)
         });
         workers
     }

@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,9 @@ const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 /// Bounds of the sizes of batches.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
+/// What was measured is kept one by one until it is counted: when somebody looks, and this often where nobody does.
+pub const GATHER: Duration = Duration::from_secs(5);
 
 /// Sends logs to standard error. `filter` is in `tracing`'s directive syntax.
 pub fn init_logs(filter: &str, format: LogFormat) {

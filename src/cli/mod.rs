@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags};
 use crate::lifecycle::Shutdown;
+use crate::platform::memory;
 
 #[derive(Parser)]
 #[command(name = "stockhold", version, about, propagate_version = true)]
@@ -60,6 +61,7 @@ enum Command {
 type Outcome = Result<ExitCode, Box<dyn StdError>>;
 
 pub fn main() -> ExitCode {
+    memory::give_back_large_blocks();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => serve::run(&cli.flags),

@@ -33,6 +33,17 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    async fn of(conn: &mut PgConnection, warehouses: &Warehouses, skus: &[String]) -> sqlx::Result<Self> {
+        let directory = warehouses.directory(conn).await?;
+        let (now, products) = repo::levels::read(conn, skus).await?;
+        Ok(Self { directory, today: now.0.date_naive(), products })
+    }
+
+    /// As [`Self::of`], over a connection for it.
+    async fn look_up(db: &Db, warehouses: &Warehouses, skus: &[String]) -> sqlx::Result<Self> {
+        db.look_up(|mut conn| async move { Self::of(&mut conn, warehouses, skus).await }).await
+    }
+
     fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {
         let Self { directory, today, products } = self;
         let scope = channel.map(|code| directory.scope(Some(code)).ok_or_else(|| Error::NoChannel(code.to_owned())));
@@ -44,6 +55,16 @@ impl Seen {
             Some(view(directory, levels, sku, product, *today))
         });
         Ok(views.collect())
+    }
+
+    /// All zero where there was never any.
+    fn level(&self, sku: &str, warehouse: &str) -> Result<LevelView> {
+        let missing = || Error::NoLevel { sku: sku.to_owned(), warehouse: warehouse.to_owned() };
+        self.directory.warehouse(warehouse).ok_or_else(missing)?;
+        let product = self.products.get(sku).ok_or_else(missing)?;
+        let levels = level_views(&self.directory, None, product);
+        let found = levels.into_iter().find(|level| level.warehouse == warehouse);
+        Ok(found.unwrap_or_else(|| LevelView::new(warehouse, &Level::default(), 0, None)))
     }
 }
 
@@ -58,17 +79,10 @@ pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
         Box::pin(async move {
             let skus: BTreeSet<&String> = asked.iter().flatten().collect();
             let skus: Vec<String> = skus.into_iter().cloned().collect();
-            let seen = async { see(&mut *db.lookup().await?, &warehouses, &skus).await };
-            let seen = seen.await.map(Arc::new).map_err(Arc::new);
+            let seen = Seen::look_up(&db, &warehouses, &skus).await.map(Arc::new).map_err(Arc::new);
             asked.iter().map(|_| seen.clone()).collect()
         })
     })
-}
-
-async fn see(conn: &mut PgConnection, warehouses: &Warehouses, skus: &[String]) -> sqlx::Result<Seen> {
-    let directory = warehouses.directory(conn).await?;
-    let (now, products) = repo::levels::read(conn, skus).await?;
-    Ok(Seen { directory, today: now.0.date_naive(), products })
 }
 
 /// What else there is to serve an order that waits: units that nobody was promised.
@@ -87,10 +101,15 @@ impl Inventory {
         if skus.len() > MOST_READ_TOGETHER {
             return self.stock_in(&mut *self.db.conn().await?, skus, channel, within).await;
         }
+        self.seen(skus).await?.stock(skus, channel, within)
+    }
+
+    /// With others who ask at the same time.
+    async fn seen(&self, skus: &[String]) -> Result<Arc<Seen>> {
         match self.readers.run(&skus, skus.to_vec()).await {
-            Ok(seen) => seen?.stock(skus, channel, within),
+            Ok(seen) => Ok(seen?),
             // Too many wait, or a batch was lost: this one reads alone, within the bound on connections.
-            Err(_) => self.stock_in(&mut *self.db.lookup().await?, skus, channel, within).await,
+            Err(_) => Ok(Seen::look_up(&self.db, &self.warehouses, skus).await?.into()),
         }
     }
 
@@ -101,22 +120,16 @@ impl Inventory {
         channel: Option<&str>,
         within: &Limit,
     ) -> Result<Vec<StockView>> {
-        see(conn, &self.warehouses, skus).await?.stock(skus, channel, within)
+        Seen::of(conn, &self.warehouses, skus).await?.stock(skus, channel, within)
     }
 
     /// The level of a product in a warehouse; all zero where there was never any.
     pub(super) async fn level(&self, conn: &mut PgConnection, sku: &str, warehouse: &str) -> Result<LevelView> {
-        let directory = self.warehouses.directory(conn).await?;
-        let missing = || Error::NoLevel { sku: sku.to_owned(), warehouse: warehouse.to_owned() };
-        directory.warehouse(warehouse).ok_or_else(missing)?;
-        let (_, products) = repo::levels::read(conn, &[sku.to_owned()]).await?;
-        let product = products.get(sku).ok_or_else(missing)?;
-        let found = level_views(&directory, None, product).into_iter().find(|level| level.warehouse == warehouse);
-        Ok(found.unwrap_or_else(|| LevelView::new(warehouse, &Level::default(), 0, None)))
+        Seen::of(conn, &self.warehouses, &[sku.to_owned()]).await?.level(sku, warehouse)
     }
 
     pub(super) async fn get_level(&self, sku: &str, warehouse: &str) -> Result<LevelView> {
-        self.level(&mut *self.db.lookup().await?, sku, warehouse).await
+        self.seen(&[sku.to_owned()]).await?.level(sku, warehouse)
     }
 
     /// Keeps everybody else from changing the level until the transaction ends, and reads it.

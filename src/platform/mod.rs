@@ -19,6 +19,7 @@ pub mod intake;
 pub mod jobs;
 pub mod json;
 pub mod limits;
+pub mod memory;
 pub mod money;
 pub mod outbound;
 pub mod page;

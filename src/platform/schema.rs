@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use jsonschema::error::{ValidationError, ValidationErrorKind};
-use jsonschema::{Draft, Validator};
+use jsonschema::{Draft, Registry, Validator};
 use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
 
@@ -15,11 +15,15 @@ use super::problem::Fault;
 /// The faults listed for one request; more help nobody.
 const MAX_FAULTS: usize = 100;
 
+/// Where the document's components are, for schemas that refer to them. A validator keeps a copy of what is beside its
+/// schema: with the components there, each would be two megabytes.
+const DOCUMENT: &str = "stockhold:openapi";
+
 /// A validator for each schema of the document, by its component name.
 pub struct Schemas {
     /// Deeper documents are refused.
     pub max_depth: usize,
-    components: Value,
+    components: Registry<'static>,
     /// Compiled when first asked for: a hundred of them would be most of a server's start.
     by_name: HashMap<String, OnceLock<Validator>>,
 }
@@ -34,6 +38,10 @@ impl Schemas {
     pub fn of(components: Value, max_depth: usize) -> Self {
         let names = components["schemas"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
         let by_name = names.map(|name| (name, OnceLock::new())).collect();
+        let document = json!({"components": components});
+        let components = Registry::new().draft(Draft::Draft202012).add(DOCUMENT, document).and_then(|it| it.prepare());
+        let components =
+            components.unwrap_or_else(|error| panic!("the components refer to what is not there: {error}"));
         Self { max_depth, components, by_name }
     }
 
@@ -42,32 +50,49 @@ impl Schemas {
     pub fn faults(&self, name: &str, value: &Value) -> Vec<Fault> {
         let slot =
             self.by_name.get(name).unwrap_or_else(|| panic!("request type {name} is not in the OpenAPI document"));
-        let validator = slot.get_or_init(|| {
-            let link = format!("#/components/schemas/{name}");
-            compile(&json!({"$ref": link, "components": self.components}))
-        });
+        let validator =
+            slot.get_or_init(|| self.compile(&json!({"$ref": format!("{DOCUMENT}#/components/schemas/{name}")})));
         faults_of(validator, value)
     }
 
     /// A validator for the query parameters of one operation, as one object.
     pub fn query_validator(&self, parameters: &[Parameter]) -> Validator {
-        let properties: serde_json::Map<_, _> =
-            parameters.iter().map(|p| (p.name.clone(), serde_json::to_value(&p.schema).unwrap_or_default())).collect();
+        let properties: serde_json::Map<_, _> = parameters.iter().map(|p| (p.name.clone(), schema_of(p))).collect();
         let required: Vec<_> =
             parameters.iter().filter(|p| p.required == utoipa::openapi::Required::True).map(|p| &p.name).collect();
-        compile(&json!({
-            "type": "object", "properties": properties, "required": required,
-            "additionalProperties": false, "components": self.components,
+        self.compile(&json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false,
         }))
+    }
+
+    fn compile(&self, schema: &Value) -> Validator {
+        jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_registry(&self.components)
+            .should_validate_formats(true)
+            .build(schema)
+            .unwrap_or_else(|error| panic!("a schema of the OpenAPI document is no schema: {error}"))
     }
 }
 
-fn compile(schema: &Value) -> Validator {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .build(schema)
-        .unwrap_or_else(|error| panic!("a schema of the OpenAPI document is no schema: {error}"))
+/// A parameter's schema, outside of the document.
+fn schema_of(parameter: &Parameter) -> Value {
+    let mut schema = serde_json::to_value(&parameter.schema).unwrap_or_default();
+    link(&mut schema);
+    schema
+}
+
+fn link(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(link)) = members.get_mut("$ref") {
+                link.insert_str(0, DOCUMENT);
+            }
+            members.values_mut().for_each(link);
+        }
+        Value::Array(items) => items.iter_mut().for_each(link),
+        _ => {}
+    }
 }
 
 pub fn faults_of(validator: &Validator, value: &Value) -> Vec<Fault> {
@@ -170,20 +195,23 @@ mod tests {
     use super::*;
 
     fn faults(value: Value) -> Vec<(String, String)> {
-        let validator = compile(&json!({
-            "type": "object",
-            "required": ["sku"],
-            "additionalProperties": false,
-            "properties": {
-                "sku": {"type": "string", "maxLength": 3},
-                "price": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Money"}]},
-                "lines": {"type": "array", "items": {"type": "integer", "minimum": 1}},
-            },
-            "components": {"schemas": {"Money": {
-                "type": "object", "required": ["amount"], "properties": {"amount": {"type": "integer"}},
-            }}},
-        }));
-        faults_of(&validator, &value).into_iter().map(|f| (f.pointer, f.code)).collect()
+        let schemas = Schemas::of(
+            json!({"schemas": {
+                "Product": {
+                    "type": "object",
+                    "required": ["sku"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "sku": {"type": "string", "maxLength": 3},
+                        "price": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Money"}]},
+                        "lines": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                    },
+                },
+                "Money": {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "integer"}}},
+            }}),
+            32,
+        );
+        schemas.faults("Product", &value).into_iter().map(|f| (f.pointer, f.code)).collect()
     }
 
     #[test]

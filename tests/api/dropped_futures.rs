@@ -74,10 +74,11 @@ async fn what_is_dropped_while_it_begins_leaves_no_transaction_behind() {
 }
 
 #[tokio::test]
-async fn connections_that_ended_cost_nobody_a_transaction() {
-    let _room = cluster::room_for(CONNECTIONS + 1).await;
+async fn connections_that_ended_cost_nobody_a_transaction_or_an_answer() {
+    let _room = cluster::room_for(2 * CONNECTIONS + 1).await;
     let database = Database::create().await;
-    let db = Db::new(database.options(), CONNECTIONS);
+    // An eighth of them, two, are to look up with.
+    let db = Db::new(database.options(), 2 * CONNECTIONS);
     let mut postgres = database.options().connect().await.unwrap();
     for _ in 0..5 {
         let mut open = Vec::new();
@@ -90,6 +91,9 @@ async fn connections_that_ended_cost_nobody_a_transaction() {
             tx.commit().await.unwrap();
         }
         db.snapshot().await.unwrap().commit().await.unwrap();
+        let look = || db.look_up(|mut conn| async move { sqlx::query_scalar("SELECT 1").fetch_one(&mut *conn).await });
+        let seen: (i32, i32) = futures::future::try_join(look(), look()).await.unwrap();
+        assert_eq!(seen, (1, 1));
         eventually("all of them rest", async || db.connections().1 == db.connections().0 as usize).await;
         let ended: i64 = sqlx::query_scalar(
             "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity

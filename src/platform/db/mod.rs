@@ -25,7 +25,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a connection still lives is asked for only when it has not been used for so long: the question is a round
 /// trip, and under load there would be one for each use. One that died meanwhile is found out by `BEGIN`
-/// ([`Db::begin`]); who looks something up with it gets 503, as everybody does in the second in which all of them die.
+/// ([`Db::begin`]) or by what is looked up with it ([`Db::look_up`]), and another does as well.
 const RESTED: Duration = Duration::from_secs(1);
 
 /// Cheap to clone: every request carries a few of them.
@@ -119,10 +119,22 @@ impl Db {
         self.undisturbed(async move { pool.acquire().await }).await
     }
 
-    /// A connection for statements that find their rows by keys whatever their parameters, and are planned once.
-    pub async fn lookup(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        let pool = self.0.lookups.clone();
-        self.undisturbed(async move { pool.acquire().await }).await
+    /// Reads by statements that find their rows by keys whatever their parameters, and are planned once. Reads again
+    /// when the connection is lost: there may be as many that died as there are.
+    pub async fn look_up<T, F>(&self, read: impl Fn(PoolConnection<Postgres>) -> F) -> sqlx::Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let mut patience = self.0.lookups.size();
+        loop {
+            let pool = self.0.lookups.clone();
+            let conn = self.undisturbed(async move { pool.acquire().await }).await?;
+            match read(conn).await {
+                Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
+                read => return read,
+            }
+            patience -= 1;
+        }
     }
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
