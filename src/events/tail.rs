@@ -25,8 +25,8 @@ pub const PAUSE: Duration = Duration::from_millis(40);
 
 /// From one burst to the next, for each reader, though not beyond [`LONGEST_REST`]: several times what it takes to hand one
 /// on, so that a thousand readers leave most of the processors to those who write.
-const REST: Duration = Duration::from_micros(250);
-const LONGEST_REST: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_micros(400);
+const LONGEST_REST: Duration = Duration::from_millis(400);
 
 /// How many readers are woken at once, and what the others are let go first for: a request is behind few readers then,
 /// each time that it has waited for the database.

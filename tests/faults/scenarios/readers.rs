@@ -32,19 +32,26 @@ pub async fn play(run: Run) -> Result<Verdict> {
     let mut stage = Stage::of(home, postgres, vec![node]).await?;
     stage.stock((0..BATCH).map(|n| (format!("P-{n}"), 1)).collect()).await?;
     let (readers, a_second) = run.scaled((1000, 1000), (100, 200));
-    let (rounds, duration) = run.scaled((5, Duration::from_secs(8)), (1, Duration::from_secs(5)));
+    let (rounds, duration) = run.scaled((9, Duration::from_secs(5)), (1, Duration::from_secs(5)));
     let mut verdict = Verdict::default();
     verdict.note("readers", readers);
 
     write(&stage, a_second, duration / 2).await?; // so that all are measured warm
     for coding in [Coding::Gzip, Coding::Plain] {
         verdict.note("readers who take", format!("{coding:?}"));
-        // In turn, for a shop gets slower as it fills, and a machine wavers.
-        let (mut alone, mut beside) = (write(&stage, a_second, duration).await?, Written::default());
+        // In rounds, each beside what was just before and after, for a shop gets slower as it fills, and a machine wavers
+        // for seconds on end. A round that such a time falls into says nothing, and the one in the middle stands for all.
+        let mut before = write(&stage, a_second, duration).await?;
+        let (mut alone, mut beside, mut slower) = (before.clone(), Written::default(), Vec::new());
         let mut read = Read::default();
         for _ in 0..rounds {
-            beside.add(write_beside(&stage, readers, coding, a_second, duration, &mut read).await?);
-            alone.add(write(&stage, a_second, duration).await?);
+            let written = write_beside(&stage, readers, coding, a_second, duration, &mut read).await?;
+            let after = write(&stage, a_second, duration).await?;
+            let without = middle([before.latencies, after.latencies.clone()].concat());
+            slower.push((middle(written.latencies.clone()).div_duration_f64(without) - 1.0) * 100.0);
+            alone.add(after.clone());
+            beside.add(written);
+            before = after;
         }
         verdict.note("  events a second", format!("{:.0}", beside.events as f64 / beside.took.as_secs_f64()));
         let read_a_second = read.bytes as f64 / 1048576.0 / beside.took.as_secs_f64();
@@ -55,12 +62,15 @@ pub async fn play(run: Run) -> Result<Verdict> {
         read.lags.sort_unstable();
         let late = read.lags.get(read.lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX);
         verdict.within("    p99", late, Duration::from_secs(1));
-        let slower = ((middle(&beside.latencies) / middle(&alone.latencies) - 1.0) * 100.0).round();
         verdict.note("  writes without them, before and after", spread(alone.latencies));
         verdict.note("  writes beside them", spread(beside.latencies));
+        slower.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (slower[0], slower[slower.len() - 1]);
+        verdict.note("    slower by, in percent of p50, in each round", format!("{least:.0} to {most:.0}"));
+        let slower = slower[slower.len() / 2].round();
         match run.scaled(Some(10.0), None) {
-            Some(bar) => verdict.at_most("    slower by, in percent of p50", slower, bar),
-            None => verdict.note("    slower by, in percent of p50", slower),
+            Some(bar) => verdict.at_most("    in the middle one", slower, bar),
+            None => verdict.note("    in the middle one", slower),
         }
     }
     verdict.within_mib("memory of the server at most", memory(stage.servers[0].pid()?)?, 256);
@@ -76,7 +86,7 @@ enum Coding {
     Plain,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Written {
     events: usize,
     took: Duration,
@@ -153,10 +163,9 @@ async fn write(stage: &Stage, a_second: usize, duration: Duration) -> Result<Wri
     Ok(written)
 }
 
-fn middle(latencies: &[Duration]) -> f64 {
-    let mut sorted = latencies.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+fn middle(mut latencies: Vec<Duration>) -> Duration {
+    latencies.sort_unstable();
+    latencies.get(latencies.len() / 2).copied().unwrap_or_default()
 }
 
 /// A connection that follows; its first piece has come, and the bytes of it that are no head.
