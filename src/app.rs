@@ -34,7 +34,7 @@ use crate::platform::intake::{self, Api, Intake};
 use crate::platform::jobs::{Handlers, Jobs};
 use crate::platform::schema::Schemas;
 use crate::platform::server::{Certificates, Server};
-use crate::platform::{Platform, audit, command, edge};
+use crate::platform::{Platform, audit, command, edge, memory};
 use crate::reservations::Reservations;
 use crate::returns::Returns;
 use crate::transfers::Transfers;
@@ -355,6 +355,11 @@ impl App {
             let db = db.clone();
             async move { audit::turn_months(&db, days).await.map(|()| false) }
         });
+        // First of what the start took, and later of what a busy time did.
+        workers.every("memory", Duration::from_secs(3600), shutdown.clone(), || async {
+            memory::give_back_the_rest();
+            Ok::<_, Infallible>(false)
+        });
         workers.every("metrics", telemetry::GATHER, shutdown.clone(), || async {
             telemetry::metrics().run_upkeep();
             Ok::<_, Infallible>(false)
@@ -368,8 +373,8 @@ impl App {
             (Some(chain), Some(key)) => Some(Certificates::open(chain, key).map_err(std::io::Error::other)?),
             _ => None,
         };
-        let workers = self.start_workers(config, &shutdown);
         let router = self.router(config, shutdown.clone());
+        let workers = self.start_workers(config, &shutdown);
         let (limits, trusted) = (config.limits.clone(), config.trusted_proxies.clone());
         let server = Server { limits, trusted, tls, drain: DRAIN };
         // First it is not ready, and only when proxies have had the time to see it, it takes no more connections.

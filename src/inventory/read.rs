@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use futures::future::FutureExt;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -74,15 +75,20 @@ pub(super) type Readers = Coalescer<Vec<String>, std::result::Result<Arc<Seen>, 
 const READERS: Shape = Shape { lanes: 2, batch: 64, waiting: 1024 };
 
 pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
-    Readers::new("availability", READERS, move |asked| {
-        let (db, warehouses) = (db.clone(), warehouses.clone());
-        Box::pin(async move {
-            let skus: BTreeSet<&String> = asked.iter().flatten().collect();
-            let skus: Vec<String> = skus.into_iter().cloned().collect();
-            let seen = Seen::look_up(&db, &warehouses, &skus).await.map(Arc::new).map_err(Arc::new);
-            asked.iter().map(|_| seen.clone()).collect()
-        })
-    })
+    Readers::new(
+        "availability",
+        READERS,
+        || async {}.boxed(),
+        move |(), asked: Vec<Vec<String>>| {
+            let (db, warehouses) = (db.clone(), warehouses.clone());
+            Box::pin(async move {
+                let skus: BTreeSet<&String> = asked.iter().flatten().collect();
+                let skus: Vec<String> = skus.into_iter().cloned().collect();
+                let seen = Seen::look_up(&db, &warehouses, &skus).await.map(Arc::new).map_err(Arc::new);
+                asked.iter().map(|_| seen.clone()).collect()
+            })
+        },
+    )
 }
 
 /// What else there is to serve an order that waits: units that nobody was promised.

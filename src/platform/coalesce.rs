@@ -1,8 +1,8 @@
 //! Natural batching: what is asked for while a batch is under way goes together in the next one.
 //!
 //! There is no timer. Who comes to an idle lane starts at once; who comes to a busy one waits for the batch in work and
-//! goes with all that have come meanwhile. So a lone caller pays nothing, and the more there are, the more share the
-//! price of a transaction.
+//! goes with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone caller
+//! pays nothing, and the more there are, the more share the price of a transaction.
 //!
 //! - **Fair:** a lane serves in the order of arrival, and answers are as they would be one by one in that order.
 //! - **Bounded:** in the size of a batch, and in how many may wait; beyond that [`Refused::Full`].
@@ -13,12 +13,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-/// How a batch is carried out: an answer for each item, in their order.
-type Work<T, R> = dyn Fn(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync;
+/// Makes ready for a batch.
+type Ready<T, R> = dyn Fn() -> BoxFuture<'static, Work<T, R>> + Send + Sync;
+
+/// Carries it out: an answer for each item, in their order.
+type Work<T, R> = Box<dyn FnOnce(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send>;
 
 /// The size of things.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,7 @@ struct Inner<T, R> {
     name: &'static str,
     shape: Shape,
     lanes: Box<[Mutex<Lane<T, R>>]>,
-    work: Box<Work<T, R>>,
+    ready: Box<Ready<T, R>>,
 }
 
 struct Lane<T, R> {
@@ -69,14 +72,27 @@ struct Waiting<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
-    /// `name` stands in the metrics `stockhold_batch_items` and `stockhold_batch_wait_seconds`.
-    pub fn new<W>(name: &'static str, shape: Shape, work: W) -> Self
+    /// `name` stands in the metrics `stockhold_batch_items` and `stockhold_batch_wait_seconds`. What comes while `ready`
+    /// is made goes along.
+    pub fn new<P, F, W>(name: &'static str, shape: Shape, ready: F, work: W) -> Self
     where
-        W: Fn(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync + 'static,
+        P: Send + 'static,
+        F: Fn() -> BoxFuture<'static, P> + Send + Sync + 'static,
+        W: Fn(P, Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync + 'static,
     {
+        let work = Arc::new(work);
+        let ready = move || {
+            let (ready, work) = (ready(), work.clone());
+            async move {
+                let ready = ready.await;
+                let work: Work<T, R> = Box::new(move |items| work(ready, items));
+                work
+            }
+            .boxed()
+        };
         let lane = || Mutex::new(Lane { waiting: VecDeque::new(), busy: false });
         let lanes = (0..shape.lanes.max(1)).map(|_| lane()).collect();
-        Self(Arc::new(Inner { name, shape, lanes, work: Box::new(work) }))
+        Self(Arc::new(Inner { name, shape, lanes, ready: Box::new(ready) }))
     }
 
     /// Carries out the item with others of its lane, which `key` picks.
@@ -111,30 +127,34 @@ impl<T, R> Inner<T, R> {
         self.lanes[lane].lock().expect("nobody panics with it")
     }
 
-    /// The next batch; `None` when nobody waits, and then the lane is idle.
-    fn next(&self, lane: usize) -> Option<Vec<Waiting<T, R>>> {
+    /// Whether anybody waits; if not, the lane is idle.
+    fn goes_on(&self, lane: usize) -> bool {
         let mut state = self.lock(lane);
-        if state.waiting.is_empty() {
-            state.busy = false;
-            return None;
-        }
+        state.busy = !state.waiting.is_empty();
+        state.busy
+    }
+
+    fn take(&self, lane: usize) -> Vec<Waiting<T, R>> {
+        let mut state = self.lock(lane);
         let size = state.waiting.len().min(self.shape.batch);
-        Some(state.waiting.drain(..size).collect())
+        state.waiting.drain(..size).collect()
     }
 }
 
 /// Carries out batches until nobody waits.
 async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, lane: usize) {
-    loop {
+    while inner.goes_on(lane) {
+        // In tasks of their own: should one panic, its callers are told, and the lane goes on.
+        let ready = tokio::spawn((inner.ready)()).await;
         // Whoever is about to come with the others can do so.
         tokio::task::yield_now().await;
-        let Some(batch) = inner.next(lane) else { return };
+        let batch = inner.take(lane);
+        let Ok(work) = ready else { continue };
         metrics::histogram!("stockhold_batch_items", "queue" => inner.name).record(batch.len() as f64);
         let longest = batch.first().map(|first| first.since.elapsed()).unwrap_or_default();
         metrics::histogram!("stockhold_batch_wait_seconds", "queue" => inner.name).record(longest);
         let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|w| (w.item, w.answer)).unzip();
-        // In a task of its own: should it panic, its callers are told, and the lane goes on.
-        let work = (inner.work)(items).instrument(tracing::debug_span!("batch", queue = inner.name, lane));
+        let work = work(items).instrument(tracing::debug_span!("batch", queue = inner.name, lane));
         if let Ok(outcomes) = tokio::spawn(work).await {
             debug_assert_eq!(outcomes.len(), answers.len(), "every item has its answer");
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
@@ -149,7 +169,6 @@ async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, la
 mod tests {
     use std::time::Duration;
 
-    use futures::FutureExt;
     use futures::future::join_all;
     use tokio::sync::Semaphore;
 
@@ -159,15 +178,20 @@ mod tests {
 
     /// Answers each item with itself and the batch it was in; goes on when `gate` lets it.
     fn numbered(shape: Shape, gate: Arc<Semaphore>) -> Coalescer<u32, (u32, Vec<u32>)> {
-        Coalescer::new("test", shape, move |items: Vec<u32>| {
-            let gate = gate.clone();
-            async move {
-                gate.acquire().await.expect("never closed").forget();
-                assert!(!items.contains(&666), "an item that brings its batch down");
-                items.iter().map(|item| (*item, items.clone())).collect()
-            }
-            .boxed()
-        })
+        Coalescer::new(
+            "test",
+            shape,
+            || async {}.boxed(),
+            move |(), items: Vec<u32>| {
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.expect("never closed").forget();
+                    assert!(!items.contains(&666), "an item that brings its batch down");
+                    items.iter().map(|item| (*item, items.clone())).collect()
+                }
+                .boxed()
+            },
+        )
     }
 
     async fn settle() {
@@ -194,6 +218,40 @@ mod tests {
         assert_eq!(batches[0], (0, vec![0]));
         (1..5).for_each(|n| assert_eq!(batches[n as usize], (n, vec![1, 2, 3, 4])));
         (5..7).for_each(|n| assert_eq!(batches[n as usize], (n, vec![5, 6])));
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_a_batch_is_made_ready_goes_along() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (opens, panics) = (gate.clone(), Arc::new(Semaphore::new(0)));
+        let fails = panics.clone();
+        let ready = move || {
+            let (gate, fails) = (opens.clone(), fails.clone());
+            async move {
+                gate.acquire().await.expect("never closed").forget();
+                assert!(fails.try_acquire().is_err(), "it cannot be made ready");
+            }
+            .boxed()
+        };
+        let work = |(), items: Vec<u32>| async move { vec![items.len(); items.len()] }.boxed();
+        let queue = Coalescer::new("test", SHAPE, ready, work);
+        let ask = |n: u32| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.run(&(), n).await })
+        };
+        let mut asked = Vec::new();
+        for n in 0..3 {
+            asked.push(ask(n));
+            settle().await;
+        }
+        gate.add_permits(1);
+        assert!(join_all(asked).await.into_iter().all(|answer| answer.unwrap() == Ok(3)));
+        panics.add_permits(1);
+        gate.add_permits(2);
+        assert_eq!(queue.run(&(), 3).await, Err(Refused::Lost));
+        settle().await;
+        panics.acquire().await.unwrap().forget();
+        assert_eq!(queue.run(&(), 4).await, Ok(1), "the lane goes on");
     }
 
     #[tokio::test]

@@ -44,7 +44,7 @@ pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 1024 };
 
 pub(super) fn queue(orders: Orders) -> Queue {
-    Queue::new("order", SHAPE, move |tx, members| {
+    Queue::new("order", SHAPE, orders.db.clone(), move |tx, members| {
         let orders = orders.clone();
         Box::pin(async move {
             let requests = members.iter().map(|member| {

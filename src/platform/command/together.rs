@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use futures::future::{BoxFuture, FutureExt};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Command, Told, Tries, claim, record};
 use crate::platform::coalesce::{Coalescer, Refused, Shape};
+use crate::platform::db::Db;
 use crate::platform::extract::Input;
 use crate::platform::problem::{OVERLOADED, Problem};
 use crate::platform::reply::Reply;
@@ -26,6 +27,9 @@ pub struct Member<T, C> {
 /// An answer for each member, in their order. What is refused must have changed nothing.
 type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
 
+/// The transaction for it, begun before it is known who goes along.
+type Begun = sqlx::Result<Transaction<'static, Postgres>>;
+
 /// The queue of one kind of command.
 pub struct Together<T, C>(Coalescer<Member<T, C>, Result<Reply, Problem>>);
 
@@ -37,16 +41,20 @@ impl<T, C> Clone for Together<T, C> {
 
 impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
     /// `work` may run more than once, so it must do nothing outside the transaction.
-    pub fn new<W>(name: &'static str, shape: Shape, work: W) -> Self
+    pub fn new<W>(name: &'static str, shape: Shape, db: Db, work: W) -> Self
     where
         W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync + 'static,
     {
-        let work = Arc::new(work);
-        Self(Coalescer::new(name, shape, move |members: Vec<Member<T, C>>| {
-            let work = work.clone();
+        let (work, begins) = (Arc::new(work), db.clone());
+        let begin = move || {
+            let db = begins.clone();
+            async move { db.begin().await }.boxed()
+        };
+        Self(Coalescer::new(name, shape, begin, move |begun, members: Vec<Member<T, C>>| {
+            let (db, work) = (db.clone(), work.clone());
             async move {
                 let all: Vec<&Member<T, C>> = members.iter().collect();
-                carry_out(&all, &*work).await
+                carry_out(&db, begun, &all, &*work).await
             }
             .boxed()
         }))
@@ -63,11 +71,16 @@ impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
 }
 
 /// All together, or, where that fails, one by one.
-async fn carry_out<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Vec<Result<Reply, Problem>>
+async fn carry_out<T: Input, C: Send + Sync, W>(
+    db: &Db,
+    begun: Begun,
+    members: &[&Member<T, C>],
+    work: &W,
+) -> Vec<Result<Reply, Problem>>
 where
     W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
 {
-    let problem = match attempts(members, work).await {
+    let problem = match attempts(db, begun, members, work).await {
         Ok(outcomes) => return outcomes,
         Err(problem) => problem,
     };
@@ -77,31 +90,36 @@ where
     }
     let mut outcomes = Vec::new();
     for member in members {
-        let alone = attempts(std::slice::from_ref(member), work).await;
+        let alone = attempts(db, db.begin().await, std::slice::from_ref(member), work).await;
         outcomes.push(alone.and_then(|mut outcomes| outcomes.pop().expect("one for one")));
     }
     outcomes
 }
 
-async fn attempts<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Outcomes
+async fn attempts<T: Input, C: Send + Sync, W>(
+    db: &Db,
+    mut begun: Begun,
+    members: &[&Member<T, C>],
+    work: &W,
+) -> Outcomes
 where
     W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
 {
     let mut tries = Tries::default();
     loop {
-        let outcomes = attempt(members, work).await;
+        let outcomes = attempt(begun, members, work).await;
         if !tries.again(&outcomes).await {
             return outcomes;
         }
+        begun = db.begin().await;
     }
 }
 
-async fn attempt<T: Input, C: Send + Sync, W>(members: &[&Member<T, C>], work: &W) -> Outcomes
+async fn attempt<T: Input, C: Send + Sync, W>(begun: Begun, members: &[&Member<T, C>], work: &W) -> Outcomes
 where
     W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
 {
-    let Some(first) = members.first() else { return Ok(Vec::new()) };
-    let mut tx = first.command.db.begin().await?;
+    let mut tx = begun?;
     let commands: Vec<&Command<T>> = members.iter().map(|member| &member.command).collect();
     let mut outcomes = claim(&mut tx, &commands).await?;
     let open: Vec<usize> = (0..members.len()).filter(|n| outcomes[*n].is_none()).collect();

@@ -46,7 +46,7 @@ pub(super) async fn create_reservation(
 pub(super) type Queue = Together<Json<NewReservation>, Limits>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("reserve", SHAPE, move |tx, members| {
+    Queue::new("reserve", SHAPE, reservations.db.clone(), move |tx, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let requests: Vec<_> = members.iter().map(|member| (&member.command.body.0, &member.context)).collect();

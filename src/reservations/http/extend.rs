@@ -48,7 +48,7 @@ pub(super) async fn extend_reservation(
 pub(super) type Queue = Together<Json<Extension>, (Uuid, Limits)>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("extend", SHAPE, move |tx, members| {
+    Queue::new("extend", SHAPE, reservations.db.clone(), move |tx, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let asked: Vec<(Uuid, &Limits)> = members.iter().map(|m| (m.context.0, &m.context.1)).collect();

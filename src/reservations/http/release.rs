@@ -35,7 +35,7 @@ pub(super) async fn release_reservation(
 pub(super) type Queue = Together<NoBody, (Uuid, Limits)>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("release", SHAPE, move |tx, members| {
+    Queue::new("release", SHAPE, reservations.db.clone(), move |tx, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let asked: Vec<(Uuid, &Limits)> = members.iter().map(|m| (m.context.0, &m.context.1)).collect();
