@@ -79,6 +79,7 @@ const STAIR: &[(&str, &[&str])] = &[
             "lifecycle",
             "openapi",
             "platform",
+            "telemetry",
         ],
     ),
     ("cli", &["app", "access", "ops", "config", "lifecycle", "telemetry", "platform"]),
