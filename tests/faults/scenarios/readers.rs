@@ -62,12 +62,14 @@ pub async fn play(run: Run) -> Result<Verdict> {
         read.lags.sort_unstable();
         let late = read.lags.get(read.lags.len() * 99 / 100).copied().unwrap_or(Duration::MAX);
         verdict.within("    p99", late, Duration::from_secs(1));
+        let of_all = middle(beside.latencies.clone()).div_duration_f64(middle(alone.latencies.clone()));
         verdict.note("  writes without them, before and after", spread(alone.latencies));
         verdict.note("  writes beside them", spread(beside.latencies));
         slower.sort_unstable_by(f64::total_cmp);
+        verdict.note("    slower by, in percent of p50, all rounds as one", ((of_all - 1.0) * 100.0).round() + 0.0);
         let (least, most) = (slower[0], slower[slower.len() - 1]);
         verdict.note("    slower by, in percent of p50, in each round", format!("{least:.0} to {most:.0}"));
-        let slower = slower[slower.len() / 2].round();
+        let slower = slower[slower.len() / 2].round() + 0.0; // never "-0"
         match run.scaled(Some(10.0), None) {
             Some(bar) => verdict.at_most("    in the middle one", slower, bar),
             None => verdict.note("    in the middle one", slower),
