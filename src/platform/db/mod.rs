@@ -10,6 +10,7 @@ pub mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -116,7 +117,7 @@ impl Db {
     /// A connection to read with.
     pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         let pool = self.0.reads.clone();
-        self.undisturbed(async move { pool.acquire().await }).await
+        self.undisturbed(async move { pool.acquire().await }.boxed()).await
     }
 
     /// Reads by statements that find their rows by keys whatever their parameters, and are planned once. Reads again
@@ -128,7 +129,7 @@ impl Db {
         let mut patience = self.0.lookups.size();
         loop {
             let pool = self.0.lookups.clone();
-            let conn = self.undisturbed(async move { pool.acquire().await }).await?;
+            let conn = self.undisturbed(async move { pool.acquire().await }.boxed()).await?;
             match read(conn).await {
                 Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
                 read => return read,
@@ -172,7 +173,7 @@ impl Db {
             }
             Transaction::begin(pool.acquire().await?, statement).await
         };
-        self.undisturbed(begin).await
+        self.undisturbed(begin.boxed()).await
     }
 
     /// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
@@ -182,10 +183,10 @@ impl Db {
     /// connection back to the pool inside the transaction (transact-rs/sqlx#4393), and whoever gets it next works
     /// there, for nothing; dropping `acquire` half-way loses the connection, and Postgres has to start another.
     /// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back.
-    async fn undisturbed<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
-    ) -> sqlx::Result<T> {
+    ///
+    /// The work is boxed: it takes four kilobytes, and would be part of whatever waits for it, up to each handler that may
+    /// come to the database, and be set aside and moved for each request that does not.
+    async fn undisturbed<T: Send + 'static>(&self, work: BoxFuture<'static, sqlx::Result<T>>) -> sqlx::Result<T> {
         tokio::select! {
             biased;
             away = self.0.health.until_away() => Err(away),
