@@ -42,7 +42,12 @@ impl Seen {
 
     /// As [`Self::of`], over a connection for it.
     async fn look_up(db: &Db, warehouses: &Warehouses, skus: &[String]) -> sqlx::Result<Self> {
-        db.look_up(|mut conn| async move { Self::of(&mut conn, warehouses, skus).await }).await
+        let (warehouses, skus) = (warehouses.clone(), skus.to_vec());
+        db.look_up(move |conn| {
+            let (warehouses, skus) = (warehouses.clone(), skus.clone());
+            async move { Self::of(conn, &warehouses, &skus).await }.boxed()
+        })
+        .await
     }
 
     fn stock(&self, skus: &[String], channel: Option<&str>, within: &Limit) -> Result<Vec<StockView>> {

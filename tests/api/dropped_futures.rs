@@ -1,6 +1,7 @@
 //! Futures that use the database may be dropped at any point: a client that hangs up does that to every read.
 //! No connection may come back to the pool inside a transaction.
 
+use futures::FutureExt;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -35,10 +36,15 @@ async fn begin_and_drop(db: Db, reads: bool) -> u32 {
     for _ in 0..50 {
         let polls = rand::rng().random_range(0..10);
         let work = async {
-            let mut tx = if reads { db.snapshot().await? } else { db.begin().await? };
-            let inside: bool = sqlx::query_scalar("SELECT true").fetch_one(&mut *tx).await?;
-            assert!(inside);
-            tx.commit().await
+            if reads {
+                let mut tx = db.snapshot().await?;
+                sqlx::query("SELECT true").execute(&mut *tx).await?;
+                tx.commit().await
+            } else {
+                let mut tx = db.begin().await?;
+                sqlx::query("SELECT true").execute(&mut *tx).await?;
+                tx.commit().await
+            }
         };
         finished += u32::from(cut_short(polls, work).await);
     }
@@ -69,7 +75,16 @@ async fn what_is_dropped_while_it_begins_leaves_no_transaction_behind() {
         assert_eq!((answer, row.get(0)), (n, true));
         all.push(conn);
     }
-    drop(all);
+    let now: chrono::DateTime<chrono::Utc> =
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *all[0]).await.unwrap();
+    let mut begun = Vec::new();
+    for _ in 0..CONNECTIONS - CONNECTIONS / 4 - CONNECTIONS / 8 {
+        let mut tx = db.begin().await.unwrap();
+        let begins_now: bool = sqlx::query_scalar("SELECT now() > $1").bind(now).fetch_one(&mut *tx).await.unwrap();
+        assert!(begins_now, "it stood in a transaction already");
+        begun.push(tx);
+    }
+    drop((all, begun));
     db.close().await;
 }
 
@@ -91,7 +106,7 @@ async fn connections_that_ended_cost_nobody_a_transaction_or_an_answer() {
             tx.commit().await.unwrap();
         }
         db.snapshot().await.unwrap().commit().await.unwrap();
-        let look = || db.look_up(|mut conn| async move { sqlx::query_scalar("SELECT 1").fetch_one(&mut *conn).await });
+        let look = || db.look_up(|conn| sqlx::query_scalar("SELECT 1").fetch_one(conn).boxed());
         let seen: (i32, i32) = futures::future::try_join(look(), look()).await.unwrap();
         assert_eq!(seen, (1, 1));
         eventually("all of them rest", async || db.connections().1 == db.connections().0 as usize).await;

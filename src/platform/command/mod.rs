@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -366,7 +366,8 @@ impl Tries {
 pub async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|panic| Err(Problem::internal(panic)))
+    // Boxed, so that a handler that waits for it is no larger for it.
+    tokio::spawn(work.in_current_span().boxed()).await.unwrap_or_else(|panic| Err(Problem::internal(panic)))
 }
 
 const REPLAYED: axum::http::HeaderName = axum::http::HeaderName::from_static("idempotency-replayed");

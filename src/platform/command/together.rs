@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use futures::future::{BoxFuture, FutureExt};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
 use super::{Command, Told, Tries, claim, record};
 use crate::platform::coalesce::{Coalescer, Refused, Shape};
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Tx};
 use crate::platform::extract::Input;
 use crate::platform::problem::{OVERLOADED, Problem};
 use crate::platform::reply::Reply;
@@ -28,7 +28,7 @@ pub struct Member<T, C> {
 type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
 
 /// The transaction for it, begun before it is known who goes along.
-type Begun = sqlx::Result<Transaction<'static, Postgres>>;
+type Begun = sqlx::Result<Tx>;
 
 /// The queue of one kind of command.
 pub struct Together<T, C>(Coalescer<Member<T, C>, Result<Reply, Problem>>);

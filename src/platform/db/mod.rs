@@ -3,6 +3,7 @@
 pub mod backup;
 mod health;
 pub mod json;
+mod lender;
 pub mod private;
 mod role;
 pub mod text;
@@ -14,9 +15,11 @@ use futures::future::{BoxFuture, FutureExt};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, SqlSafeStr, Transaction};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 
 use health::Health;
+use lender::Lender;
+pub use lender::Tx;
 pub use role::Application;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -24,9 +27,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a connection still lives is asked for only when it has not been used for so long: the question is a round
-/// trip, and under load there would be one for each use. One that died meanwhile is found out by `BEGIN`
-/// ([`Db::begin`]) or by what is looked up with it ([`Db::look_up`]), and another does as well.
+/// A pool asks a connection whether it still lives before it hands it out only when it has not been used for so long.
+/// One that died meanwhile is found out by `BEGIN` ([`Db::begin`]) or by what is looked up with it ([`Db::look_up`]), and
+/// another does as well. Lists have no second try: theirs are asked each time.
 const RESTED: Duration = Duration::from_secs(1);
 
 /// Cheap to clone: every request carries a few of them.
@@ -35,11 +38,11 @@ pub struct Db(Arc<Inner>);
 
 struct Inner {
     /// For transactions that change something: they may wait for each other.
-    writes: PgPool,
+    writes: Lender,
     /// For the rest, so that a crowd at one product keeps nobody from reading another.
     reads: PgPool,
     /// For what many read at once by its keys, which a long list should not hold up.
-    lookups: PgPool,
+    lookups: Lender,
     health: Health,
     /// As the pools connect to read.
     options: PgConnectOptions,
@@ -71,7 +74,8 @@ impl Db {
         let by_keys = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
         let planned_once = options.clone().options(by_keys);
         let writes = busy_pool(max_connections.saturating_sub(reads + lookups).max(1));
-        let [writes, lookups] = [writes, busy_pool(lookups)].map(|pool| pool.connect_lazy_with(planned_once.clone()));
+        let lender = |pool: PgPoolOptions| Lender::new(pool.connect_lazy_with(planned_once.clone()));
+        let (writes, lookups) = (lender(writes), lender(busy_pool(lookups)));
         let reads = pool(reads).connect_lazy_with(options.clone());
         Self(Arc::new(Inner { writes, reads, lookups, health: Health::new(options.clone()), options, owner }))
     }
@@ -104,7 +108,7 @@ impl Db {
 
     /// Brings the schema up to date. Several servers may do so at once: an advisory lock lets one at a time.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATIONS.run(&self.0.writes).await
+        MIGRATIONS.run(self.0.writes.pool()).await
     }
 
     /// The settings, as our sessions have them, with which Postgres may lose what it has acknowledged.
@@ -122,25 +126,30 @@ impl Db {
 
     /// Reads by statements that find their rows by keys whatever their parameters, and are planned once. Reads again
     /// when the connection is lost: there may be as many that died as there are.
-    pub async fn look_up<T, F>(&self, read: impl Fn(PoolConnection<Postgres>) -> F) -> sqlx::Result<T>
+    pub async fn look_up<T, F>(&self, read: F) -> sqlx::Result<T>
     where
-        F: Future<Output = sqlx::Result<T>>,
+        F: for<'a> Fn(&'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<T>>,
     {
-        let mut patience = self.0.lookups.size();
+        let mut patience = self.0.lookups.pool().size();
         loop {
-            let pool = self.0.lookups.clone();
-            let conn = self.undisturbed(async move { pool.acquire().await }.boxed()).await?;
-            match read(conn).await {
+            let lender = self.0.lookups.clone();
+            let mut lent = self.undisturbed(async move { lender.lend().await }.boxed()).await?;
+            match read(&mut lent).await {
                 Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
-                read => return read,
+                Err(error) => return Err(error),
+                Ok(read) => {
+                    lent.give_back();
+                    return Ok(read);
+                }
             }
             patience -= 1;
         }
     }
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
-    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.begin_on(&self.0.writes, None).await
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        let lender = self.0.writes.clone();
+        self.undisturbed(async move { lender.begin().await }.boxed()).await
     }
 
     /// Whether the database answers. While it does not, whoever wants a connection is told so at once; somebody
@@ -154,25 +163,8 @@ impl Db {
 
     /// A transaction in which every statement sees the same moment, and nothing can be written.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.begin_on(&self.0.reads, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
-    }
-
-    async fn begin_on(
-        &self,
-        pool: &PgPool,
-        statement: Option<&'static str>,
-    ) -> sqlx::Result<Transaction<'static, Postgres>> {
-        let (pool, statement) = (pool.clone(), statement.map(SqlSafeStr::into_sql_str));
-        let begin = async move {
-            // Nothing was done yet, so another connection does as well. There may be as many that died as there are.
-            for _ in 0..pool.size() {
-                match Transaction::begin(pool.acquire().await?, statement.clone()).await {
-                    Err(error) if is_lost(&error) => tracing::info!(%error, "a connection had ended"),
-                    begun => return begun,
-                }
-            }
-            Transaction::begin(pool.acquire().await?, statement).await
-        };
+        let pool = self.0.reads.clone();
+        let begin = async move { pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await };
         self.undisturbed(begin.boxed()).await
     }
 
@@ -210,20 +202,17 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        for pool in self.pools() {
-            pool.close().await;
-        }
+        self.0.writes.close().await;
+        self.0.lookups.close().await;
+        self.0.reads.close().await;
         self.0.health.close().await;
     }
 
     /// Connections open, and how many of them are idle.
     pub fn connections(&self) -> (u32, usize) {
-        let pools = self.pools();
-        (pools.iter().map(|pool| pool.size()).sum(), pools.iter().map(|pool| pool.num_idle()).sum())
-    }
-
-    fn pools(&self) -> [&PgPool; 3] {
-        [&self.0.writes, &self.0.reads, &self.0.lookups]
+        let Inner { writes, reads, lookups, .. } = &*self.0;
+        let open = writes.pool().size() + reads.size() + lookups.pool().size();
+        (open, writes.idle() + reads.num_idle() + lookups.idle())
     }
 }
 

@@ -12,13 +12,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::RngExt;
 use serde::de::DeserializeOwned;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::model::{Failure, wait};
 use super::repo::{self, Due, Room};
 use super::{Db, Jobs};
+use crate::platform::db::Tx;
 
 /// Between two looks for what is due.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -89,7 +90,7 @@ impl Running {
     }
 
     /// Ends the job with the effects of a transaction; without any, where it is no longer this attempt's.
-    pub async fn commit(&self, mut tx: Transaction<'_, Postgres>) -> sqlx::Result<()> {
+    pub async fn commit(&self, mut tx: Tx) -> sqlx::Result<()> {
         if self.finish_in_tx(&mut tx).await? { tx.commit().await } else { tx.rollback().await }
     }
 }

@@ -1,0 +1,177 @@
+//! Lends a pool's connections for a moment at a time.
+//!
+//! sqlx asks a connection whether it still answers each time that it is given back: a round trip for each transaction,
+//! and for a look-up as much again as the look-up itself. Whoever brings one back in order has shown that it answers.
+//! Such a one is kept here and lent again, and goes back to the pool, which asks it, after [`LEASE`].
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::{Executor, PgConnection, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{ACQUIRE_TIMEOUT, is_lost};
+
+/// How long a connection is lent on before the pool has it back.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// Whoever takes connections from the pool itself makes others wait for their turn. Clones share it.
+#[derive(Clone)]
+pub(super) struct Lender(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    places: Arc<Semaphore>,
+    /// Nothing once it is closed
+    kept: Mutex<Option<Vec<Taken>>>,
+}
+
+struct Taken {
+    conn: PoolConnection<Postgres>,
+    since: Instant,
+}
+
+/// A connection that is lent. Dropped, it goes to the pool, which asks it.
+pub(super) struct Lent {
+    taken: Option<Taken>,
+    lender: Arc<Inner>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Lender {
+    pub fn new(pool: PgPool) -> Self {
+        let places = usize::try_from(pool.options().get_max_connections()).expect("a small number");
+        let kept = Mutex::new(Some(Vec::new()));
+        Self(Arc::new(Inner { pool, places: Arc::new(Semaphore::new(places)), kept }))
+    }
+
+    /// Waits for one as long as the pool would.
+    pub async fn lend(&self) -> sqlx::Result<Lent> {
+        let place = tokio::time::timeout(ACQUIRE_TIMEOUT, self.0.places.clone().acquire_owned()).await;
+        let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let taken = match self.0.pick() {
+            Some(taken) => taken,
+            None => Taken { conn: self.0.pool.acquire().await?, since: Instant::now() },
+        };
+        Ok(Lent { taken: Some(taken), lender: self.0.clone(), _place: place })
+    }
+
+    /// A transaction. Nothing was done yet when it cannot begin, so another connection does as well; there may be as
+    /// many that died as there are.
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        let mut patience = self.0.pool.size();
+        loop {
+            let mut lent = self.lend().await?;
+            match lent.execute("BEGIN").await {
+                Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
+                begun => return begun.map(|_| Tx(Some(lent))),
+            }
+            patience -= 1;
+        }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// Those that are in nobody's hands.
+    pub fn idle(&self) -> usize {
+        let kept = self.0.kept.lock().expect("nobody panics with it");
+        self.0.pool.num_idle() + kept.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Waits for those that are lent.
+    pub async fn close(&self) {
+        self.0.places.close();
+        drop(self.0.kept.lock().expect("nobody panics with it").take());
+        self.0.pool.close().await;
+    }
+}
+
+impl Inner {
+    /// The one that came back last. Those whose lease is over go to the pool.
+    fn pick(&self) -> Option<Taken> {
+        let mut kept = self.kept.lock().expect("nobody panics with it");
+        let kept = kept.as_mut()?;
+        kept.retain(|taken| taken.since.elapsed() < LEASE);
+        kept.pop()
+    }
+
+    fn keep(&self, taken: Taken) {
+        if let Some(kept) = &mut *self.kept.lock().expect("nobody panics with it") {
+            kept.push(taken);
+        }
+    }
+}
+
+impl Lent {
+    /// Gives it back in order: outside a transaction, and with nothing left to be read.
+    pub fn give_back(mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.lender.keep(taken);
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.taken.as_ref().expect("until it is given back").conn
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.taken.as_mut().expect("until it is given back").conn
+    }
+}
+
+/// A transaction that changes something. Rolled back when it is dropped.
+pub struct Tx(Option<Lent>);
+
+impl Tx {
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.end("COMMIT").await
+    }
+
+    /// As dropping it, and waits until it is done.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, statement: &'static str) -> sqlx::Result<()> {
+        self.execute(statement).await?;
+        self.0.take().expect("until it ends").give_back();
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut lent) = self.0.take() else { return };
+        // Whoever has the connection next must find it outside of the transaction.
+        tokio::spawn(async move {
+            if lent.execute("ROLLBACK").await.is_ok() {
+                lent.give_back();
+            }
+        });
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("until it ends")
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("until it ends")
+    }
+}
