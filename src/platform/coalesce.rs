@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -144,8 +145,8 @@ impl<T, R> Inner<T, R> {
 /// Carries out batches until nobody waits.
 async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, lane: usize) {
     while inner.goes_on(lane) {
-        // In tasks of their own: should one panic, its callers are told, and the lane goes on.
-        let ready = tokio::spawn((inner.ready)()).await;
+        // Should one panic, its callers are told, and the lane goes on.
+        let ready = AssertUnwindSafe((inner.ready)()).catch_unwind().await;
         // Whoever is about to come with the others can do so.
         tokio::task::yield_now().await;
         let batch = inner.take(lane);
@@ -155,7 +156,7 @@ async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, la
         metrics::histogram!("stockhold_batch_wait_seconds", "queue" => inner.name).record(longest);
         let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|w| (w.item, w.answer)).unzip();
         let work = work(items).instrument(tracing::debug_span!("batch", queue = inner.name, lane));
-        if let Ok(outcomes) = tokio::spawn(work).await {
+        if let Ok(outcomes) = AssertUnwindSafe(work).catch_unwind().await {
             debug_assert_eq!(outcomes.len(), answers.len(), "every item has its answer");
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Who has gone needs none.

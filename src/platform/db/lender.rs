@@ -13,7 +13,7 @@ use sqlx::postgres::PgPool;
 use sqlx::{Executor, PgConnection, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{ACQUIRE_TIMEOUT, is_lost};
+use super::ACQUIRE_TIMEOUT;
 
 /// How long a connection is lent on before the pool has it back.
 const LEASE: Duration = Duration::from_secs(1);
@@ -48,29 +48,25 @@ impl Lender {
         Self(Arc::new(Inner { pool, places: Arc::new(Semaphore::new(places)), kept }))
     }
 
-    /// Waits for one as long as the pool would.
-    pub async fn lend(&self) -> sqlx::Result<Lent> {
+    /// One that is kept, if nobody waits for it.
+    pub fn at_hand(&self) -> Option<Lent> {
+        let place = self.0.places.clone().try_acquire_owned().ok()?;
+        self.0.pick().map(|taken| self.lent(taken, place))
+    }
+
+    /// Waits for one as long as the pool would. Not to be dropped meanwhile.
+    pub async fn lend(self) -> sqlx::Result<Lent> {
         let place = tokio::time::timeout(ACQUIRE_TIMEOUT, self.0.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         let taken = match self.0.pick() {
             Some(taken) => taken,
             None => Taken { conn: self.0.pool.acquire().await?, since: Instant::now() },
         };
-        Ok(Lent { taken: Some(taken), lender: self.0.clone(), _place: place })
+        Ok(self.lent(taken, place))
     }
 
-    /// A transaction. Nothing was done yet when it cannot begin, so another connection does as well; there may be as
-    /// many that died as there are.
-    pub async fn begin(&self) -> sqlx::Result<Tx> {
-        let mut patience = self.0.pool.size();
-        loop {
-            let mut lent = self.lend().await?;
-            match lent.execute("BEGIN").await {
-                Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
-                begun => return begun.map(|_| Tx(Some(lent))),
-            }
-            patience -= 1;
-        }
+    fn lent(&self, taken: Taken, place: OwnedSemaphorePermit) -> Lent {
+        Lent { taken: Some(taken), lender: self.0.clone(), _place: place }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -130,10 +126,18 @@ impl DerefMut for Lent {
     }
 }
 
-/// A transaction that changes something. Rolled back when it is dropped.
+/// A transaction that changes something. Rolled back when it is dropped, also while it begins or commits.
 pub struct Tx(Option<Lent>);
 
 impl Tx {
+    pub(super) const fn on(lent: Lent) -> Self {
+        Self(Some(lent))
+    }
+
+    pub(super) async fn begin(&mut self) -> sqlx::Result<()> {
+        self.execute("BEGIN").await.map(drop)
+    }
+
     pub async fn commit(self) -> sqlx::Result<()> {
         self.end("COMMIT").await
     }

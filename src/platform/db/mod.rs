@@ -18,8 +18,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 
 use health::Health;
-use lender::Lender;
 pub use lender::Tx;
+use lender::{Lender, Lent};
 pub use role::Application;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -132,8 +132,7 @@ impl Db {
     {
         let mut patience = self.0.lookups.pool().size();
         loop {
-            let lender = self.0.lookups.clone();
-            let mut lent = self.undisturbed(async move { lender.lend().await }.boxed()).await?;
+            let mut lent = self.lend(&self.0.lookups).await?;
             match read(&mut lent).await {
                 Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
                 Err(error) => return Err(error),
@@ -148,8 +147,23 @@ impl Db {
 
     /// READ COMMITTED, as Postgres does by default: rows are guarded by locks and constraints.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
-        let lender = self.0.writes.clone();
-        self.undisturbed(async move { lender.begin().await }.boxed()).await
+        let mut patience = self.0.writes.pool().size();
+        loop {
+            let mut tx = Tx::on(self.lend(&self.0.writes).await?);
+            // Nothing was done yet, so another connection does as well. There may be as many that died as there are.
+            match self.unless_away(tx.begin()).await {
+                Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
+                begun => return begun.map(|()| tx),
+            }
+            patience -= 1;
+        }
+    }
+
+    async fn lend(&self, lender: &Lender) -> sqlx::Result<Lent> {
+        match lender.at_hand() {
+            Some(lent) => Ok(lent),
+            None => self.undisturbed(lender.clone().lend().boxed()).await,
+        }
     }
 
     /// Whether the database answers. While it does not, whoever wants a connection is told so at once; somebody
@@ -168,22 +182,27 @@ impl Db {
         self.undisturbed(begin.boxed()).await
     }
 
-    /// Gets a connection or begins a transaction in a task of its own, so that it happens wholly, whoever stops
-    /// waiting for it; and nobody waits for a database that is known to be away.
+    /// Nobody waits for a database that is known to be away.
+    async fn unless_away<T>(&self, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        tokio::select! {
+            biased;
+            away = self.0.health.until_away() => Err(away),
+            done = work => done,
+        }
+    }
+
+    /// Gets a connection or begins to read in a task of its own, so that it happens wholly, whoever stops waiting for it.
     ///
     /// A client that hangs up drops what it reads at any point. Up to sqlx 0.9.0, dropping `BEGIN` half-way gives the
     /// connection back to the pool inside the transaction (transact-rs/sqlx#4393), and whoever gets it next works
     /// there, for nothing; dropping `acquire` half-way loses the connection, and Postgres has to start another.
-    /// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back.
+    /// This way, what is dropped is a whole connection, or a transaction that sqlx rolls back ([`Tx`] does so itself).
     ///
     /// The work is boxed: it takes four kilobytes, and would be part of whatever waits for it, up to each handler that may
     /// come to the database, and be set aside and moved for each request that does not.
     async fn undisturbed<T: Send + 'static>(&self, work: BoxFuture<'static, sqlx::Result<T>>) -> sqlx::Result<T> {
-        tokio::select! {
-            biased;
-            away = self.0.health.until_away() => Err(away),
-            done = tokio::spawn(work) => done.unwrap_or(Err(sqlx::Error::WorkerCrashed)),
-        }
+        let work = tokio::spawn(work);
+        self.unless_away(async { work.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
     }
 
     /// A connection beside the pools, inside a transaction in which every statement sees the same moment: for who reads as
