@@ -17,6 +17,15 @@ pub enum Limit {
     Transaction { products: u32 },
     /// L4: a row
     Read,
+    /// L6: fifty of L1 at once
+    Fifty { products: u32 },
+}
+
+impl Limit {
+    /// How many reservations a run of its script makes.
+    const fn at_once(self) -> u32 {
+        if matches!(self, Self::Fifty { .. }) { 50 } else { 1 }
+    }
 }
 
 /// Where the scripts are.
@@ -36,6 +45,7 @@ pub fn run(house: &House, limit: Limit, connections: usize, time: Duration) -> F
         Limit::OneStatement { products } => ("one-statement.sql", products),
         Limit::Transaction { products } => ("transaction.sql", products),
         Limit::Read => ("read.sql", 10_000),
+        Limit::Fifty { products } => ("fifty.sql", products),
     };
     let logs = tempfile::tempdir().expect("a temporary directory");
     let mut pgbench = house.postgres_program("pgbench");
@@ -56,7 +66,7 @@ pub fn run(house: &House, limit: Limit, connections: usize, time: Duration) -> F
             }
         }
     }
-    Figures::of(rate.expect("pgbench tells its rate"), &latencies, 0)
+    Figures::of(rate.expect("pgbench tells its rate") * f64::from(limit.at_once()), &latencies, 0)
 }
 
 /// L5: a handler that answers the same bytes, and does nothing else.

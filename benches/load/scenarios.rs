@@ -60,7 +60,7 @@ impl Bench {
         let closed = ["R1", "R2", "R3", "R4", "O1", "O2", "A1", "A2"].iter().filter(|name| self.wants(name)).count();
         let alone = ["OPEN", "E1", "M1"].iter().filter(|name| self.wants(name)).count();
         let growth = if self.wants("G1") { 6 } else { 0 };
-        (self.runs * (closed * crowds + 7) + 4 * alone + growth) as u64
+        (self.runs * (closed * crowds + 8) + 4 * alone + growth) as u64
     }
 
     pub fn run(&mut self, report: &mut Report) {
@@ -93,6 +93,7 @@ impl Bench {
         self.limit("L3", Limit::Transaction { products: 10_000 }, &[1, 8], report);
         self.scenario("R1", &reserve(1, &uniform), report);
         self.limit("L1", Limit::OneStatement { products: 10_000 }, &[8, 16, 32], report);
+        self.limit("L6", Limit::Fifty { products: 10_000 }, &[2], report);
         self.scenario("R2", &reserve(1, &Pick::One), report);
         self.limit("L2", Limit::OneStatement { products: 1 }, &[32], report);
         self.scenario("R3", &reserve(1, &zipf), report);

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rand::RngExt;
-use sqlx::{ConnectOptions, Executor, Row};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
 use stockhold::platform::db::Db;
 
 use crate::cluster::{self, Database};
@@ -85,6 +85,28 @@ async fn what_is_dropped_while_it_begins_leaves_no_transaction_behind() {
         begun.push(tx);
     }
     drop((all, begun));
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_within_another_is_undone_alone() {
+    let _room = cluster::room_for(CONNECTIONS + 1).await;
+    let database = Database::create().await;
+    let db = Db::new(database.options(), CONNECTIONS);
+    let mut tx = db.begin().await.unwrap();
+    tx.execute("CREATE TABLE rows (n int); INSERT INTO rows VALUES (1)").await.unwrap();
+    let mut within = tx.begin().await.unwrap();
+    within.execute("INSERT INTO rows VALUES (2)").await.unwrap();
+    within.commit().await.unwrap();
+    let mut within = tx.begin().await.unwrap();
+    within.execute("INSERT INTO rows VALUES (3)").await.unwrap();
+    within.rollback().await.unwrap();
+    let rows = "SELECT count(*) FROM rows";
+    assert_eq!(sqlx::query_scalar::<_, i64>(rows).fetch_one(&mut *tx).await.unwrap(), 2);
+    drop(tx);
+    let mut tx = db.begin().await.unwrap();
+    assert!(sqlx::query_scalar::<_, i64>(rows).fetch_one(&mut *tx).await.is_err(), "what was within stayed");
+    drop(tx);
     db.close().await;
 }
 

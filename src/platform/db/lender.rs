@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, PgTransactionManager};
 use sqlx::{Executor, PgConnection, Postgres};
+use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ACQUIRE_TIMEOUT;
@@ -134,23 +135,25 @@ impl Tx {
         Self(Some(lent))
     }
 
-    pub(super) async fn begin(&mut self) -> sqlx::Result<()> {
-        self.execute("BEGIN").await.map(drop)
+    pub(super) async fn open(&mut self) -> sqlx::Result<()> {
+        PgTransactionManager::begin(self, None).await
     }
 
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.end("COMMIT").await
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        PgTransactionManager::commit(&mut self).await?;
+        self.ended();
+        Ok(())
     }
 
     /// As dropping it, and waits until it is done.
-    pub async fn rollback(self) -> sqlx::Result<()> {
-        self.end("ROLLBACK").await
+    pub async fn rollback(mut self) -> sqlx::Result<()> {
+        PgTransactionManager::rollback(&mut self).await?;
+        self.ended();
+        Ok(())
     }
 
-    async fn end(mut self, statement: &'static str) -> sqlx::Result<()> {
-        self.execute(statement).await?;
+    fn ended(mut self) {
         self.0.take().expect("until it ends").give_back();
-        Ok(())
     }
 }
 
@@ -159,7 +162,13 @@ impl Drop for Tx {
         let Some(mut lent) = self.0.take() else { return };
         // Whoever has the connection next must find it outside of the transaction.
         tokio::spawn(async move {
-            if lent.execute("ROLLBACK").await.is_ok() {
+            let ended = if PgTransactionManager::get_transaction_depth(&lent) > 0 {
+                PgTransactionManager::rollback(&mut lent).await
+            } else {
+                // It was beginning, and sqlx does not count it yet.
+                lent.execute("ROLLBACK").await.map(drop)
+            };
+            if ended.is_ok() {
                 lent.give_back();
             }
         });

@@ -151,7 +151,7 @@ impl Db {
         loop {
             let mut tx = Tx::on(self.lend(&self.0.writes).await?);
             // Nothing was done yet, so another connection does as well. There may be as many that died as there are.
-            match self.unless_away(tx.begin()).await {
+            match self.unless_away(tx.open()).await {
                 Err(error) if is_lost(&error) && patience > 0 => tracing::info!(%error, "a connection had ended"),
                 begun => return begun.map(|()| tx),
             }
