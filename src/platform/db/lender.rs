@@ -37,7 +37,7 @@ struct Taken {
 
 /// A connection that is lent. Dropped, it goes to the pool, which asks it.
 pub(super) struct Lent {
-    taken: Option<Taken>,
+    taken: Taken,
     lender: Arc<Inner>,
     _place: OwnedSemaphorePermit,
 }
@@ -67,7 +67,7 @@ impl Lender {
     }
 
     fn lent(&self, taken: Taken, place: OwnedSemaphorePermit) -> Lent {
-        Lent { taken: Some(taken), lender: self.0.clone(), _place: place }
+        Lent { taken, lender: self.0.clone(), _place: place }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -106,10 +106,8 @@ impl Inner {
 
 impl Lent {
     /// Gives it back in order: outside a transaction, and with nothing left to be read.
-    pub fn give_back(mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.lender.keep(taken);
-        }
+    pub fn give_back(self) {
+        self.lender.keep(self.taken);
     }
 }
 
@@ -117,17 +115,18 @@ impl Deref for Lent {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.taken.as_ref().expect("until it is given back").conn
+        &self.taken.conn
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.taken.as_mut().expect("until it is given back").conn
+        &mut self.taken.conn
     }
 }
 
-/// A transaction that changes something. Rolled back when it is dropped, also while it begins or commits.
+/// A transaction that changes something. Rolled back when it is dropped, also while it begins; dropped while it commits,
+/// it may have been committed.
 pub struct Tx(Option<Lent>);
 
 impl Tx {
