@@ -18,7 +18,7 @@ use super::repo::levels::ProductStock;
 use super::{Error, Inventory, Result, repo};
 use crate::access::Limit;
 use crate::platform::clock::Timestamp;
-use crate::platform::coalesce::{Coalescer, Shape};
+use crate::platform::coalesce::{Coalescer, Keys, Shape};
 use crate::platform::db::Db;
 use crate::platform::page::{Page, PageRequest};
 use crate::warehouses::{Directory, Scope, Warehouses};
@@ -77,7 +77,7 @@ impl Seen {
 /// Availability read by many at once: one read for all who wait, which begins after the last of them has come.
 pub(super) type Readers = Coalescer<Vec<String>, std::result::Result<Arc<Seen>, Arc<sqlx::Error>>>;
 
-const READERS: Shape = Shape { lanes: 2, batch: 64, waiting: 1024 };
+const READERS: Shape = Shape { at_once: 2, batch: 64, waiting: 2048 };
 
 pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
     Readers::new(
@@ -117,7 +117,7 @@ impl Inventory {
 
     /// With others who ask at the same time.
     async fn seen(&self, skus: &[String]) -> Result<Arc<Seen>> {
-        match self.readers.run(&skus, skus.to_vec()).await {
+        match self.readers.run(Keys::default(), skus.to_vec()).await {
             Ok(seen) => Ok(seen?),
             // Too many wait, or a batch was lost: this one reads alone, within the bound on connections.
             Err(_) => Ok(Seen::look_up(&self.db, &self.warehouses, skus).await?.into()),

@@ -1,14 +1,17 @@
 //! Natural batching: what is asked for while a batch is under way goes together in the next one.
 //!
-//! There is no timer. Who comes to an idle lane starts at once; who comes to a busy one waits for the batch in work and
-//! goes with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone caller
+//! There is no timer. Who comes while there is room for a batch starts at once; else he waits until one is done, and goes
+//! with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone caller
 //! pays nothing, and the more there are, the more share the price of a transaction.
 //!
-//! - **Fair:** a lane serves in the order of arrival, and answers are as they would be one by one in that order.
+//! - **No batch waits for another:** each item names by keys what it needs to itself. While a batch with one of them is
+//!   in work, it stays, and so does whoever came after it and needs the same.
+//! - **Fair:** of those who share a key, answers are as they would be one by one in the order of arrival. Nobody is overtaken
+//!   by who is in his way.
 //! - **Bounded:** in the size of a batch, and in how many may wait; beyond that [`Refused::Full`].
 //! - **Nothing is half done:** what was taken in is carried out, also when its caller has gone.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,11 +30,11 @@ type Work<T, R> = Box<dyn FnOnce(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send>;
 /// The size of things.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// How many batches may be in work at once. Items that belong together should go to one lane
-    pub lanes: usize,
+    /// How many batches may be in work at once
+    pub at_once: usize,
     /// The most items of a batch
     pub batch: usize,
-    /// The most items that wait in a lane
+    /// The most items that wait
     pub waiting: usize,
 }
 
@@ -44,7 +47,22 @@ pub enum Refused {
     Lost,
 }
 
-/// Lanes of items that wait for their batch. Clones share the lanes.
+/// What an item needs to itself. It is kept as hashes: who shares one with another waits for him, and that is all.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Box<[u64]>);
+
+impl Keys {
+    pub fn of<K: Hash>(keys: impl IntoIterator<Item = K>) -> Self {
+        let hash = |key: K| {
+            let mut hasher = DefaultHasher::new();
+            key.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(keys.into_iter().map(hash).collect())
+    }
+}
+
+/// Items that wait for their batch. Clones share the queue.
 pub struct Coalescer<T, R>(Arc<Inner<T, R>>);
 
 impl<T, R> Clone for Coalescer<T, R> {
@@ -56,18 +74,23 @@ impl<T, R> Clone for Coalescer<T, R> {
 struct Inner<T, R> {
     name: &'static str,
     shape: Shape,
-    lanes: Box<[Mutex<Lane<T, R>>]>,
+    queue: Mutex<Queue<T, R>>,
     ready: Box<Ready<T, R>>,
 }
 
-struct Lane<T, R> {
+struct Queue<T, R> {
     waiting: VecDeque<Waiting<T, R>>,
-    /// Somebody carries out batches of this lane until nobody waits
-    busy: bool,
+    /// The keys of the batches in work: each is in one of them
+    held: HashSet<u64>,
+    /// Tasks that carry out one batch after the other, as long as there is something for them
+    workers: usize,
+    /// One of them is about to take whoever can go
+    taking: bool,
 }
 
 struct Waiting<T, R> {
     item: T,
+    keys: Keys,
     since: Instant,
     answer: oneshot::Sender<R>,
 }
@@ -91,24 +114,24 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             }
             .boxed()
         };
-        let lane = || Mutex::new(Lane { waiting: VecDeque::new(), busy: false });
-        let lanes = (0..shape.lanes.max(1)).map(|_| lane()).collect();
-        Self(Arc::new(Inner { name, shape, lanes, ready: Box::new(ready) }))
+        let queue = Queue { waiting: VecDeque::new(), held: HashSet::new(), workers: 0, taking: false };
+        Self(Arc::new(Inner { name, shape, queue: Mutex::new(queue), ready: Box::new(ready) }))
     }
 
-    /// Carries out the item with others of its lane, which `key` picks.
-    pub async fn run(&self, key: &impl Hash, item: T) -> Result<R, Refused> {
-        let lane = self.0.lane_of(key);
+    /// Carries out the item with others. It is in no batch beside one with any of its `keys`.
+    pub async fn run(&self, keys: Keys, item: T) -> Result<R, Refused> {
         let (answer, answered) = oneshot::channel();
         {
-            let mut state = self.0.lock(lane);
-            if state.waiting.len() >= self.0.shape.waiting {
+            let mut queue = self.0.queue();
+            if queue.waiting.len() >= self.0.shape.waiting {
                 return Err(Refused::Full);
             }
-            state.waiting.push_back(Waiting { item, since: Instant::now(), answer });
-            if !state.busy {
-                state.busy = true;
-                tokio::spawn(drain(self.0.clone(), lane));
+            let came = Waiting { item, keys, since: Instant::now(), answer };
+            // Whoever could go before is being taken care of.
+            let can_go = queue.can_take(self.0.shape) && queue.is_free(&came);
+            queue.waiting.push_back(came);
+            if can_go {
+                queue.begin(&self.0);
             }
         }
         answered.await.map_err(|_| Refused::Lost)
@@ -116,66 +139,119 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
 }
 
 impl<T, R> Inner<T, R> {
-    /// The same key goes to the same lane in every process of one build, which nothing depends on.
-    fn lane_of(&self, key: &impl Hash) -> usize {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let lanes = u64::try_from(self.lanes.len()).expect("few");
-        usize::try_from(hasher.finish() % lanes).expect("below the number of lanes")
-    }
-
-    fn lock(&self, lane: usize) -> MutexGuard<'_, Lane<T, R>> {
-        self.lanes[lane].lock().expect("nobody panics with it")
-    }
-
-    /// Whether anybody waits; if not, the lane is idle.
-    fn goes_on(&self, lane: usize) -> bool {
-        let mut state = self.lock(lane);
-        state.busy = !state.waiting.is_empty();
-        state.busy
-    }
-
-    fn take(&self, lane: usize) -> Vec<Waiting<T, R>> {
-        let mut state = self.lock(lane);
-        let size = state.waiting.len().min(self.shape.batch);
-        state.waiting.drain(..size).collect()
+    fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
+        self.queue.lock().expect("nobody panics with it")
     }
 }
 
-/// Carries out batches until nobody waits.
-async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, lane: usize) {
-    while inner.goes_on(lane) {
-        // Should one panic, its callers are told, and the lane goes on.
+impl<T, R> Queue<T, R> {
+    /// Whether another worker may begin. While one is about to take, it takes for all.
+    const fn can_take(&self, shape: Shape) -> bool {
+        !self.taking && self.workers < shape.at_once
+    }
+
+    /// Whether nobody is in the way of who comes last.
+    fn is_free(&self, last: &Waiting<T, R>) -> bool {
+        let is_wanted = |key| self.waiting.iter().any(|earlier| earlier.keys.0.contains(key));
+        last.keys.0.iter().all(|key| !self.held.contains(key)) && !last.keys.0.iter().any(is_wanted)
+    }
+
+    /// The places of those who can go, in the order in which they came.
+    fn free(&self) -> impl Iterator<Item = usize> {
+        let mut wanted: HashSet<u64> = HashSet::new();
+        let waiting = self.waiting.iter().enumerate();
+        waiting.filter_map(move |(n, it)| {
+            if it.keys.0.iter().all(|key| !self.held.contains(key) && !wanted.contains(key)) {
+                return Some(n);
+            }
+            wanted.extend(&it.keys.0);
+            None
+        })
+    }
+
+    fn take(&mut self, most: usize) -> Vec<Waiting<T, R>> {
+        let mut places = self.free().take(most).collect::<Vec<_>>().into_iter().peekable();
+        let (mut taken, mut left) = (Vec::with_capacity(places.len()), VecDeque::new());
+        for (n, it) in self.waiting.drain(..).enumerate() {
+            if places.next_if_eq(&n).is_some() {
+                taken.push(it);
+            } else {
+                left.push_back(it);
+            }
+        }
+        self.waiting = left;
+        self.held.extend(taken.iter().flat_map(|it| &it.keys.0));
+        self.taking = false;
+        taken
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Queue<T, R> {
+    fn begin(&mut self, inner: &Arc<Inner<T, R>>) {
+        self.workers += 1;
+        self.taking = true;
+        tokio::spawn(work_off(inner.clone()));
+    }
+}
+
+/// Carries out batches until there is nobody who can go, or somebody else takes them.
+async fn work_off<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>) {
+    loop {
+        // Should it panic, its callers are told, and the queue goes on.
         let ready = AssertUnwindSafe((inner.ready)()).catch_unwind().await;
         // Whoever is about to come with the others can do so.
         tokio::task::yield_now().await;
-        let batch = inner.take(lane);
-        let Ok(work) = ready else { continue };
-        metrics::histogram!("stockhold_batch_items", "queue" => inner.name).record(batch.len() as f64);
-        let longest = batch.first().map(|first| first.since.elapsed()).unwrap_or_default();
-        metrics::histogram!("stockhold_batch_wait_seconds", "queue" => inner.name).record(longest);
-        let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|w| (w.item, w.answer)).unzip();
-        let work = work(items).instrument(tracing::debug_span!("batch", queue = inner.name, lane));
-        if let Ok(outcomes) = AssertUnwindSafe(work).catch_unwind().await {
-            debug_assert_eq!(outcomes.len(), answers.len(), "every item has its answer");
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                // Who has gone needs none.
-                let _ = answer.send(outcome);
+        let batch = {
+            let mut queue = inner.queue();
+            let batch = queue.take(inner.shape.batch);
+            if queue.can_take(inner.shape) && queue.free().next().is_some() {
+                queue.begin(&inner);
             }
+            batch
+        };
+        let keys: Vec<Keys> = batch.iter().map(|it| it.keys.clone()).collect();
+        if let Ok(work) = ready {
+            carry_out(&inner, work, batch).await;
+        }
+        let mut queue = inner.queue();
+        for key in keys.iter().flat_map(|keys| &keys.0) {
+            queue.held.remove(key);
+        }
+        if queue.taking || queue.free().next().is_none() {
+            queue.workers -= 1;
+            return;
+        }
+        queue.taking = true;
+    }
+}
+
+async fn carry_out<T: Send, R: Send>(inner: &Inner<T, R>, work: Work<T, R>, batch: Vec<Waiting<T, R>>) {
+    metrics::histogram!("stockhold_batch_items", "queue" => inner.name).record(batch.len() as f64);
+    let longest = batch.iter().map(|it| it.since).min().map(|since| since.elapsed()).unwrap_or_default();
+    metrics::histogram!("stockhold_batch_wait_seconds", "queue" => inner.name).record(longest);
+    let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().map(|it| (it.item, it.answer)).unzip();
+    let work = async move { work(items).await }.instrument(tracing::debug_span!("batch", queue = inner.name));
+    if let Ok(outcomes) = AssertUnwindSafe(work).catch_unwind().await {
+        debug_assert_eq!(outcomes.len(), answers.len(), "every item has its answer");
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Who has gone needs none.
+            let _ = answer.send(outcome);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use futures::future::join_all;
+    use proptest::prelude::*;
     use tokio::sync::Semaphore;
 
     use super::*;
 
-    const SHAPE: Shape = Shape { lanes: 1, batch: 4, waiting: 8 };
+    const SHAPE: Shape = Shape { at_once: 1, batch: 4, waiting: 8 };
 
     /// Answers each item with itself and the batch it was in; goes on when `gate` lets it.
     fn numbered(shape: Shape, gate: Arc<Semaphore>) -> Coalescer<u32, (u32, Vec<u32>)> {
@@ -207,7 +283,7 @@ mod tests {
         let queue = numbered(SHAPE, gate.clone());
         let ask = |n: u32| {
             let queue = queue.clone();
-            tokio::spawn(async move { queue.run(&(), n).await })
+            tokio::spawn(async move { queue.run(Keys::default(), n).await })
         };
         let first = ask(0);
         settle().await;
@@ -238,7 +314,7 @@ mod tests {
         let queue = Coalescer::new("test", SHAPE, ready, work);
         let ask = |n: u32| {
             let queue = queue.clone();
-            tokio::spawn(async move { queue.run(&(), n).await })
+            tokio::spawn(async move { queue.run(Keys::default(), n).await })
         };
         let mut asked = Vec::new();
         for n in 0..3 {
@@ -249,25 +325,23 @@ mod tests {
         assert!(join_all(asked).await.into_iter().all(|answer| answer.unwrap() == Ok(3)));
         panics.add_permits(1);
         gate.add_permits(2);
-        assert_eq!(queue.run(&(), 3).await, Err(Refused::Lost));
+        assert_eq!(queue.run(Keys::default(), 3).await, Err(Refused::Lost));
         settle().await;
         panics.acquire().await.unwrap().forget();
-        assert_eq!(queue.run(&(), 4).await, Ok(1), "the lane goes on");
+        assert_eq!(queue.run(Keys::default(), 4).await, Ok(1), "the queue goes on");
     }
 
     #[tokio::test]
-    async fn beyond_its_bound_a_lane_takes_no_more_and_others_do() {
+    async fn beyond_its_bound_it_takes_no_more() {
         let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(Shape { lanes: 64, ..SHAPE }, gate.clone());
+        let queue = numbered(SHAPE, gate.clone());
         let mut asked = Vec::new();
         for n in 0..9 {
             let queue = queue.clone();
-            asked.push(tokio::spawn(async move { queue.run(&"one", n).await }));
+            asked.push(tokio::spawn(async move { queue.run(Keys::default(), n).await }));
             settle().await;
         }
-        assert_eq!(queue.run(&"one", 10).now_or_never(), Some(Err(Refused::Full)));
-        let elsewhere = (0..64).find(|key| queue.0.lane_of(key) != queue.0.lane_of(&"one")).expect("64 lanes");
-        assert_eq!(queue.run(&elsewhere, 11).now_or_never(), None, "it waits for its batch alone");
+        assert_eq!(queue.run(Keys::default(), 10).now_or_never(), Some(Err(Refused::Full)));
         gate.add_permits(100);
         for (n, asked) in (0..).zip(asked) {
             assert_eq!(asked.await.unwrap().unwrap().0, n);
@@ -275,16 +349,93 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_in_nobodys_way_passes_those_who_wait_for_a_batch() {
+        let gate = Arc::new(Semaphore::new(0));
+        let queue = numbered(Shape { at_once: 2, ..SHAPE }, gate.clone());
+        let mut asked = Vec::new();
+        // The first has A; the second waits for it, and the third for the second.
+        for (n, keys) in [(0, ["A", "-"]), (1, ["A", "B"]), (2, ["B", "C"]), (3, ["D", "E"])] {
+            let queue = queue.clone();
+            asked.push(tokio::spawn(async move { queue.run(Keys::of(keys), n).await }));
+            settle().await;
+        }
+        gate.add_permits(3);
+        let mut batches = Vec::new();
+        for asked in asked {
+            batches.push(asked.await.unwrap().unwrap().1);
+        }
+        assert_eq!(batches, [vec![0], vec![1, 2], vec![1, 2], vec![3]]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Whatever is asked for: batches at work share no key, and who shares one with another is served in the order of arrival.
+        #[test]
+        fn no_batch_waits_for_another_and_nobody_is_overtaken(
+            asked in prop::collection::vec((prop::collection::btree_set(0u8..6, 0..4), 0usize..4), 1..60),
+            at_once in 1usize..4,
+            batch in 1usize..6,
+        ) {
+            let shape = Shape { at_once, batch, waiting: 100 };
+            let (at_work, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+            let (began, ended) = (at_work.clone(), done.clone());
+            let queue = Coalescer::new("test", shape, || async {}.boxed(), move |(), items: Vec<(usize, BTreeSet<u8>)>| {
+                let (began, ended) = (began.clone(), ended.clone());
+                async move {
+                    let keys: BTreeSet<u8> = items.iter().flat_map(|(_, keys)| keys.clone()).collect();
+                    let is_free = |others: &BTreeSet<u8>| others.is_disjoint(&keys);
+                    let (beside, is_alone) = {
+                        let mut began = began.lock().unwrap();
+                        let seen = (began.len(), began.iter().all(is_free));
+                        began.push(keys.clone());
+                        seen
+                    };
+                    for _ in 0..items[0].0 % 5 {
+                        tokio::task::yield_now().await;
+                    }
+                    let mut began = began.lock().unwrap();
+                    let place = began.iter().position(|it| *it == keys).unwrap();
+                    began.swap_remove(place);
+                    ended.lock().unwrap().extend(items.iter().cloned());
+                    items.iter().map(|_| beside < at_once && is_alone && items.len() <= batch).collect()
+                }
+                .boxed()
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answers = runtime.block_on(async {
+                let mut answers = Vec::new();
+                for (n, (keys, pause)) in asked.iter().cloned().enumerate() {
+                    let queue = queue.clone();
+                    answers.push(tokio::spawn(async move { queue.run(Keys::of(&keys), (n, keys.clone())).await }));
+                    for _ in 0..pause {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                join_all(answers).await
+            });
+            prop_assert!(answers.into_iter().all(|answer| answer.unwrap() == Ok(true)));
+            for key in 0..6 {
+                let done = done.lock().unwrap();
+                let order: Vec<usize> = done.iter().filter(|(_, keys)| keys.contains(&key)).map(|(n, _)| *n).collect();
+                prop_assert!(order.is_sorted(), "{key}: {order:?}");
+            }
+            let queue = queue.0.queue();
+            prop_assert!(queue.waiting.is_empty() && queue.held.is_empty() && queue.workers == 0 && !queue.taking);
+        }
+    }
+
+    #[tokio::test]
     async fn who_leaves_is_carried_out_and_a_panic_ends_its_batch_alone() {
         let gate = Arc::new(Semaphore::new(0));
         let queue = numbered(SHAPE, gate.clone());
-        let _ = tokio::time::timeout(Duration::from_millis(10), queue.run(&(), 1)).await;
+        let _ = tokio::time::timeout(Duration::from_millis(10), queue.run(Keys::default(), 1)).await;
         assert_eq!(gate.available_permits(), 0);
         gate.add_permits(1);
         settle().await;
         assert_eq!(gate.available_permits(), 0, "the batch of who left went on");
         gate.add_permits(2);
-        assert_eq!(queue.run(&(), 666).await, Err(Refused::Lost));
-        assert_eq!(queue.run(&(), 2).await.map(|(n, _)| n), Ok(2));
+        assert_eq!(queue.run(Keys::default(), 666).await, Err(Refused::Lost));
+        assert_eq!(queue.run(Keys::default(), 2).await.map(|(n, _)| n), Ok(2));
     }
 }

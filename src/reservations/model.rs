@@ -8,6 +8,7 @@ use super::Error;
 use crate::access::Limits;
 use crate::inventory::{Demand, Held, HeldBy, HoldRequest, Sku, Sourced, Wish};
 use crate::platform::clock::Timestamp;
+use crate::platform::coalesce::Keys;
 use crate::platform::problem::Problem;
 use crate::platform::quantity::Quantity;
 use crate::warehouses::{Code, Location};
@@ -104,9 +105,10 @@ impl NewReservation {
         }
     }
 
-    /// What is asked for first: requests that begin alike are best carried out together.
-    pub(super) fn first_sku(&self) -> Option<&str> {
-        self.lines.first().map(|line| line.sku.0.as_str())
+    /// What is locked for it: its products, and its owner.
+    pub(super) fn keys(&self) -> Keys {
+        let products = self.lines.iter().map(|line| ("product", line.sku.0.as_str()));
+        Keys::of(products.chain(self.owner.as_deref().map(|owner| ("owner", owner))))
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::access::Limits;
 use crate::orders::model::{NewOrder, Order};
 use crate::orders::{Error, Orders, Reserved};
-use crate::platform::coalesce::Shape;
+use crate::platform::coalesce::{Keys, Shape};
 use crate::platform::command::{Command, Together};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
@@ -30,7 +30,7 @@ pub(super) async fn create_order(
 ) -> Result<Reply, Problem> {
     command.body.0.keep_within(&limits)?;
     if let Some(reservation) = command.body.0.reservation_id {
-        return queue.run(&reservation, command, (reservation, limits)).await;
+        return queue.run(Keys::of([reservation]), command, (reservation, limits)).await;
     }
     let run = command.run(orders, |tx, orders, command| {
         Box::pin(async move { reply(orders.place_in_tx(tx, &command.body.0).await) })
@@ -41,7 +41,7 @@ pub(super) async fn create_order(
 /// Of orders from reservations.
 pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 
-const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 1024 };
+const SHAPE: Shape = Shape { at_once: 2, batch: 128, waiting: 2048 };
 
 pub(super) fn queue(orders: Orders) -> Queue {
     Queue::new("order", SHAPE, orders.db.clone(), move |tx, members| {

@@ -4,7 +4,6 @@
 //! row in the audit trail. One that is refused leaves no trace and does not fail its neighbours. Where the transaction
 //! itself fails, each is tried again alone, so that no one suffers for another.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -12,7 +11,7 @@ use futures::future::{BoxFuture, FutureExt};
 use sqlx::PgConnection;
 
 use super::{Command, Told, Tries, claim, record};
-use crate::platform::coalesce::{Coalescer, Refused, Shape};
+use crate::platform::coalesce::{Coalescer, Keys, Refused, Shape};
 use crate::platform::db::{Db, Tx};
 use crate::platform::extract::Input;
 use crate::platform::problem::{OVERLOADED, Problem};
@@ -60,9 +59,10 @@ impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
         }))
     }
 
-    /// Carries out a command with others of its lane, which `key` picks. It goes on when the client hangs up.
-    pub async fn run(&self, key: &impl Hash, command: Command<T>, context: C) -> Result<Reply, Problem> {
-        match self.0.run(key, Member { command, context }).await {
+    /// Carries out a command with others, and in no transaction beside one with any of its `keys`: what it would wait for. It
+    /// goes on when the client hangs up.
+    pub async fn run(&self, keys: Keys, command: Command<T>, context: C) -> Result<Reply, Problem> {
+        match self.0.run(keys, Member { command, context }).await {
             Ok(outcome) => outcome,
             Err(Refused::Full) => Err(Problem::new(&OVERLOADED, "too many requests are waiting for the same thing")),
             Err(lost @ Refused::Lost) => Err(Problem::internal(lost)),

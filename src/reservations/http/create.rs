@@ -30,8 +30,8 @@ pub(super) async fn create_reservation(
 ) -> Result<Reply, Problem> {
     command.body.0.keep_within(&limits)?;
     if command.body.0.replace.is_none() {
-        let lane = command.body.0.first_sku().map(str::to_owned);
-        return queue.run(&lane, command, limits).await;
+        let keys = command.body.0.keys();
+        return queue.run(keys, command, limits).await;
     }
     // One that is replaced may be sold meanwhile, and then the whole transaction is in vain.
     let run = command.run((reservations, limits), |tx, (reservations, limits), command| {

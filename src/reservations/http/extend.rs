@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Limits;
+use crate::platform::coalesce::Keys;
 use crate::platform::command::{Command, Together};
 use crate::platform::extract::{Json, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
@@ -42,7 +43,7 @@ pub(super) async fn extend_reservation(
     limits: Limits,
     command: Command<Json<Extension>>,
 ) -> Result<Reply, Problem> {
-    queue.run(&id, command, (id, limits)).await
+    queue.run(Keys::of([id]), command, (id, limits)).await
 }
 
 pub(super) type Queue = Together<Json<Extension>, (Uuid, Limits)>;

@@ -4,6 +4,7 @@ use axum::extract::State;
 use uuid::Uuid;
 
 use crate::access::Limits;
+use crate::platform::coalesce::Keys;
 use crate::platform::command::{Command, Together};
 use crate::platform::extract::{NoBody, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
@@ -29,7 +30,7 @@ pub(super) async fn release_reservation(
     limits: Limits,
     command: Command<NoBody>,
 ) -> Result<Reply, Problem> {
-    queue.run(&id, command, (id, limits)).await
+    queue.run(Keys::of([id]), command, (id, limits)).await
 }
 
 pub(super) type Queue = Together<NoBody, (Uuid, Limits)>;
