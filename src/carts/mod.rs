@@ -23,7 +23,7 @@ use crate::access::Limits;
 use crate::events::{Event, Events};
 use crate::inventory::Inventory;
 use crate::orders::{self, NewOrder, Order, Orders, Reserved};
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Writes};
 use crate::platform::difference::Difference;
 use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
@@ -238,7 +238,9 @@ impl Carts {
         new.reservation_id = Some(reservation);
         let terms = cart.terms();
         let reserved = Reserved { new, reservation, limits, terms: Some(&terms) };
-        let mut placed = self.orders.place_reserved_in_tx(conn, &[reserved]).await?;
+        let mut writes = Writes::default();
+        let mut placed = self.orders.place_reserved_in_tx(conn, &mut writes, &[reserved]).await?;
+        writes.send(conn).await?;
         Ok(placed.pop().expect("one for one")?)
     }
 

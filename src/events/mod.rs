@@ -31,7 +31,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::clock::Timestamp;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Writes};
 use crate::platform::id;
 use crate::platform::problem::Problem;
 
@@ -51,12 +51,13 @@ use tail::Tail;
 pub struct Event {
     pub r#type: &'static str,
     pub subject: String,
-    pub data: Value,
+    /// JSON
+    data: String,
 }
 
 impl Event {
     pub fn new<T: Serialize>(r#type: &'static str, subject: String, data: &T) -> Self {
-        let data = serde_json::to_value(data).expect("event data are plain data");
+        let data = serde_json::to_string(data).expect("event data are plain data");
         Self { r#type, subject, data }
     }
 }
@@ -124,11 +125,17 @@ impl Events {
     /// Writes events into the caller's transaction: one statement, whatever their number. Call it when
     /// every lock is held.
     pub async fn publish_in_tx(conn: &mut PgConnection, events: &[Event]) -> sqlx::Result<()> {
-        if events.is_empty() {
-            return Ok(());
+        let mut writes = Writes::default();
+        Self::publish_with(&mut writes, events);
+        writes.send(conn).await
+    }
+
+    /// The same with what else is written. To be called once for these, for the events of one call alone are in order.
+    pub fn publish_with(writes: &mut Writes, events: &[Event]) {
+        if !events.is_empty() {
+            let ids: Vec<Uuid> = events.iter().map(|_| id::new()).collect();
+            repo::insert(writes, &ids, events);
         }
-        let ids: Vec<Uuid> = events.iter().map(|_| id::new()).collect();
-        repo::insert(conn, &ids, events).await
     }
 
     /// The position up to which the feed is final, as far as is known at once: whatever is seen from now on has all up

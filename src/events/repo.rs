@@ -6,23 +6,22 @@ use uuid::Uuid;
 use super::cursor::Past;
 use super::{Event, PublishedEvent};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::{Writes, add_write};
 
-pub(super) async fn insert(conn: &mut PgConnection, ids: &[Uuid], events: &[Event]) -> sqlx::Result<()> {
+pub(super) fn insert(writes: &mut Writes, ids: &[Uuid], events: &[Event]) {
     let types: Vec<&str> = events.iter().map(|e| e.r#type).collect();
     let subjects: Vec<&str> = events.iter().map(|e| e.subject.as_str()).collect();
-    let data: Vec<serde_json::Value> = events.iter().map(|e| e.data.clone()).collect();
-    sqlx::query!(
+    let data: Vec<&str> = events.iter().map(|e| e.data.as_str()).collect();
+    add_write!(
+        writes,
         "INSERT INTO events.outbox (event_id, type, subject, data)
-         SELECT event_id, type, subject, data FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[])
+         SELECT event_id, type, subject, data::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
              WITH ORDINALITY AS new (event_id, type, subject, data, n) ORDER BY n",
         ids,
         &types as &[&str],
         &subjects as &[&str],
-        &data
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+        &data as &[&str]
+    );
 }
 
 /// The last id drawn.

@@ -16,6 +16,7 @@ use super::model::sourcing::{Demand, Sourced};
 use super::repo::claims::{Claim, Waiting};
 use super::{Inventory, Result, SERVER, events, repo};
 use crate::events::{Event, Events};
+use crate::platform::db::Writes;
 use crate::warehouses::{Directory, Scope};
 
 /// Lines that wait are read in stretches of this many.
@@ -35,13 +36,24 @@ impl Inventory {
         let mut book = self.open(conn, skus).await?;
         let changed = book.directory().version > self.served_version.load(Ordering::Relaxed);
         let products = if changed { Book::servable } else { Book::newly_servable };
+        let products = products(&book);
         let served = self.serve(conn, &mut book, products).await?;
         Ok((book, served))
     }
 
     /// Serves orders that wait for products of which more is available than when the book was opened.
-    pub(super) async fn serve_backorders(&self, conn: &mut PgConnection, book: &mut Book) -> Result<Vec<Event>> {
-        self.serve(conn, book, Book::newly_servable).await
+    pub(super) async fn serve_backorders(
+        &self,
+        conn: &mut PgConnection,
+        writes: &mut Writes,
+        book: &mut Book,
+    ) -> Result<Vec<Event>> {
+        let products = book.newly_servable();
+        if !products.is_empty() {
+            // Some of those that wait may be about to be written.
+            writes.send(conn).await?;
+        }
+        self.serve(conn, book, products).await
     }
 
     /// Goes through all products for which orders wait, if the directory changed since it last did.
@@ -59,7 +71,8 @@ impl Inventory {
             let Some(last) = skus.last().cloned() else { break };
             after = last;
             let mut book = self.open(&mut tx, skus).await?;
-            let served = self.serve(&mut tx, &mut book, Book::servable).await?;
+            let products = book.servable();
+            let served = self.serve(&mut tx, &mut book, products).await?;
             Events::publish_in_tx(&mut tx, &served).await?;
             self.close_and_tell(&mut tx, book, SERVER).await?;
             tx.commit().await?;
@@ -69,14 +82,9 @@ impl Inventory {
     }
 
     /// Gives stock that is free to the orders that wait for these products, the oldest first.
-    async fn serve(
-        &self,
-        conn: &mut PgConnection,
-        book: &mut Book,
-        products: impl Fn(&Book) -> Vec<String>,
-    ) -> Result<Vec<Event>> {
+    async fn serve(&self, conn: &mut PgConnection, book: &mut Book, products: Vec<String>) -> Result<Vec<Event>> {
         let mut news = Vec::new();
-        for sku in products(book) {
+        for sku in products {
             let groups = repo::claims::waiting_for(conn, &sku).await?;
             let mut scopes = Scopes::new(book.directory());
             let mut after = None;
@@ -93,8 +101,10 @@ impl Inventory {
                     let taken: Vec<(Uuid, i64)> =
                         served.iter().map(|(line, sourced)| (line.order_line_id, sourced.quantity())).collect();
                     let claims: Vec<Claim> = served.iter().map(|(line, sourced)| claim_of(line, sourced)).collect();
-                    repo::claims::reduce_backorders(conn, &taken).await?;
-                    repo::claims::add_allocations(conn, &claims.iter().collect::<Vec<_>>()).await?;
+                    let mut writes = Writes::default();
+                    repo::claims::reduce_backorders(&mut writes, &taken);
+                    repo::claims::add_allocations(&mut writes, &claims.iter().collect::<Vec<_>>());
+                    writes.send(conn).await?;
                     let parts = served.iter().flat_map(|(line, s)| s.parts.iter().map(move |part| (line, part)));
                     news.extend(parts.map(|(line, part)| events::backorder_allocated(line, part)));
                 }

@@ -10,8 +10,9 @@ use super::model::sourcing::{Demand, Sourced};
 use super::model::views::Shortage;
 use super::repo::claims::{Claim, Hold, NewBackorder};
 use super::{Closed, Error, Inventory, Result, SERVER, repo};
-use crate::events::Event;
+use crate::events::{Event, Events};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::Writes;
 use crate::platform::problem::Fault;
 use crate::warehouses::{Location, Scope};
 
@@ -114,6 +115,7 @@ impl Inventory {
     pub async fn hold_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         requests: &[HoldRequest],
     ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
         let replaced: Vec<Uuid> = requests.iter().flat_map(|r| r.replaces.iter().copied()).collect();
@@ -147,26 +149,27 @@ impl Inventory {
         for (n, refusal) in places.into_iter().zip(self.insufficient(conn, &book, &short).await?) {
             outcomes[n] = Err(refusal);
         }
-        if !ended.is_empty() {
-            repo::claims::delete_holds(conn, &ended).await?;
-        }
-        if !new_holds.is_empty() {
-            repo::claims::insert_holds(conn, &new_holds).await?;
-        }
-        let mut closed = self.close(conn, book, SERVER).await?;
+        repo::claims::delete_holds(writes, &ended);
+        repo::claims::insert_holds(writes, &new_holds);
+        let mut closed = self.close(conn, writes, book, SERVER).await?;
         closed.changes.extend(served_first);
         Ok((outcomes, closed.into_news()))
     }
 
-    /// Gives back what these reservations hold.
-    pub async fn release_in_tx(&self, conn: &mut PgConnection, reservations: &[Uuid]) -> Result<()> {
+    /// Gives back what these reservations hold; returns the news, to publish before that of the reservations.
+    pub async fn release_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        writes: &mut Writes,
+        reservations: &[Uuid],
+    ) -> Result<Vec<Event>> {
         let skus = repo::claims::skus_held(conn, reservations).await?;
         let mut book = self.open(conn, skus).await?;
-        for hold in repo::claims::delete_holds(conn, reservations).await? {
+        for hold in repo::claims::holds_of(conn, reservations).await? {
             book.unreserve(&hold.sku, &hold.sourced);
         }
-        self.close_and_tell(conn, book, SERVER).await?;
-        Ok(())
+        repo::claims::delete_holds(writes, reservations);
+        Ok(self.close(conn, writes, book, SERVER).await?.into_news())
     }
 
     /// Gives back what these reservations hold, as far as it has expired. Opening the products does it.
@@ -182,6 +185,7 @@ impl Inventory {
     pub async fn extend_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         extensions: &[(HeldBy, i64)],
     ) -> Result<(Vec<Option<Timestamp>>, Vec<Event>)> {
         let held: Vec<&HeldBy> = extensions.iter().map(|(held, _)| held).collect();
@@ -195,8 +199,8 @@ impl Inventory {
             latest.entry(*id).and_modify(|latest| *latest = end.max(*latest)).or_insert(end);
         }
         let ends = ids.iter().zip(ends).map(|(id, end)| end.and(latest.get(id).copied())).collect();
-        repo::claims::extend_holds(conn, &latest.into_iter().collect::<Vec<_>>()).await?;
-        Ok((ends, self.close(conn, book, SERVER).await?.into_news()))
+        repo::claims::extend_holds(writes, &latest.into_iter().collect::<Vec<_>>());
+        Ok((ends, self.close(conn, writes, book, SERVER).await?.into_news()))
     }
 
     /// Turns what reservations hold into promises to the lines of orders: `lines[n]` of an order is the order line made
@@ -204,6 +208,7 @@ impl Inventory {
     pub async fn commit_holds_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         commits: &[(HeldBy, &Allocate)],
     ) -> Result<Committed> {
         let held: Vec<&HeldBy> = commits.iter().map(|(held, _)| held).collect();
@@ -229,17 +234,22 @@ impl Inventory {
             claims.push(is_alive.then_some(own));
             alive.extend(is_alive.then_some(held.reservation_id));
         }
-        repo::claims::delete_holds(conn, &alive).await?;
-        write_claims(conn, &orders).await?;
+        repo::claims::delete_holds(writes, &alive);
+        write_claims(writes, &orders);
         let now = book.now;
-        let Closed { changes, served, .. } = self.close(conn, book, SERVER).await?;
+        let Closed { changes, served, .. } = self.close(conn, writes, book, SERVER).await?;
         let mut committed = Committed { now, claims, changes, served, oversold: BTreeMap::new() };
         committed.claims_as_served(conn).await?;
         Ok(committed)
     }
 
     /// Promises stock to the lines of an order, all of it or none.
-    pub async fn allocate_in_tx(&self, conn: &mut PgConnection, order: &Allocate) -> Result<Committed> {
+    pub async fn allocate_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        writes: &mut Writes,
+        order: &Allocate,
+    ) -> Result<Committed> {
         let skus = order.wish.demands.iter().map(|demand| demand.sku.clone()).collect();
         let (mut book, mut served) = self.open_to_promise(conn, skus).await?;
         let mut oversold = BTreeMap::new();
@@ -262,9 +272,9 @@ impl Inventory {
             let (order_line_id, order_id, sku) = (*order_line_id, order.order_id, demand.sku.clone());
             claims.push(Claim { order_line_id, order_id, sku, sourced });
         }
-        write_claims(conn, &[(order, claims.clone())]).await?;
+        write_claims(writes, &[(order, claims.clone())]);
         let now = book.now;
-        let closed = self.close(conn, book, SERVER).await?;
+        let closed = self.close(conn, writes, book, SERVER).await?;
         served.extend(closed.served);
         let mut committed = Committed { now, claims: vec![Some(claims)], changes: closed.changes, served, oversold };
         committed.claims_as_served(conn).await?;
@@ -280,8 +290,11 @@ impl Inventory {
         for claim in &claims {
             book.deallocate(&claim.sku, &claim.sourced);
         }
-        repo::claims::delete_claims(conn, order).await?;
-        self.close_and_tell(conn, book, SERVER).await?;
+        let mut writes = Writes::default();
+        repo::claims::delete_claims(&mut writes, order);
+        let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
+        Events::publish_with(&mut writes, &news);
+        writes.send(conn).await?;
         Ok(claims)
     }
 
@@ -322,9 +335,9 @@ impl Inventory {
     }
 }
 
-async fn write_claims(conn: &mut PgConnection, orders: &[(&Allocate, Vec<Claim>)]) -> Result<()> {
+fn write_claims(writes: &mut Writes, orders: &[(&Allocate, Vec<Claim>)]) {
     let claims: Vec<&Claim> = orders.iter().flat_map(|(_, claims)| claims).collect();
-    repo::claims::add_allocations(conn, &claims).await?;
+    repo::claims::add_allocations(writes, &claims);
     let waiting = orders.iter().flat_map(|(order, claims)| {
         let demands: BTreeMap<&Uuid, &Demand> = order.lines.iter().zip(&order.wish.demands).collect();
         let waiting = claims.iter().filter(|claim| claim.sourced.backordered > 0);
@@ -338,8 +351,7 @@ async fn write_claims(conn: &mut PgConnection, orders: &[(&Allocate, Vec<Claim>)
             placed_at: order.placed_at,
         })
     });
-    repo::claims::insert_backorders(conn, &waiting.collect::<Vec<_>>()).await?;
-    Ok(())
+    repo::claims::insert_backorders(writes, &waiting.collect::<Vec<_>>());
 }
 
 fn skus_of(held: &[&HeldBy]) -> Vec<String> {

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Writes};
 use crate::warehouses::{Occupancy, Warehouses};
 
 pub use claims::{Allocate, Committed, Held, HeldBy, HoldRequest, Wish};
@@ -81,20 +81,22 @@ impl Inventory {
         Ok(repo::book::read(conn, directory, items).await?)
     }
 
-    /// Serves orders that wait with stock that became free, then writes all that changed.
-    async fn close(&self, conn: &mut PgConnection, mut book: Book, actor: Uuid) -> Result<Closed> {
-        let served = self.serve_backorders(conn, &mut book).await?;
-        repo::book::write_levels(conn, &book).await?;
-        repo::book::write_counters(conn, &book).await?;
-        let movements = repo::book::write_movements(conn, &book.take_movements(), actor).await?;
+    /// Serves orders that wait with stock that became free, then writes all that changed, with what is to be written already.
+    async fn close(&self, conn: &mut PgConnection, writes: &mut Writes, mut book: Book, actor: Uuid) -> Result<Closed> {
+        let served = self.serve_backorders(conn, writes, &mut book).await?;
+        repo::book::write_levels(writes, &book);
+        repo::book::write_counters(writes, &book);
+        let movements = repo::book::write_movements(writes, &book.take_movements(), actor);
         Ok(Closed { movements, changes: events::of_book(&book), served, book })
     }
 
     /// The same, and publishes all of its news. Gives the movements booked, and the book as it was written.
     async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<(Vec<Uuid>, Book)> {
-        let Closed { movements, changes, served, book } = self.close(conn, book, actor).await?;
+        let mut writes = Writes::default();
+        let Closed { movements, changes, served, book } = self.close(conn, &mut writes, book, actor).await?;
         let news: Vec<Event> = changes.into_iter().chain(served).collect();
-        Events::publish_in_tx(conn, &news).await?;
+        Events::publish_with(&mut writes, &news);
+        writes.send(conn).await?;
         Ok((movements, book))
     }
 }

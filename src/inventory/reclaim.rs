@@ -11,6 +11,7 @@ use super::model::views::Shortage;
 use super::repo::claims::Claim;
 use super::{Error, Inventory, Result, SERVER, repo};
 use crate::events::Events;
+use crate::platform::db::Writes;
 use crate::platform::problem::Fault;
 use crate::warehouses::Scope;
 
@@ -70,9 +71,11 @@ impl Inventory {
             given.push(Claim { sourced, ..claim.clone() });
         }
         take_off(conn, &taken).await?;
-        repo::claims::add_allocations(conn, &given.iter().collect::<Vec<_>>()).await?;
-        self.close_and_tell(conn, book, SERVER).await?;
-        Ok(())
+        let mut writes = Writes::default();
+        repo::claims::add_allocations(&mut writes, &given.iter().collect::<Vec<_>>());
+        let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
+        Events::publish_with(&mut writes, &news);
+        Ok(writes.send(conn).await?)
     }
 
     /// Locks the products of these lines, and reads what the order is promised of them.
@@ -111,8 +114,10 @@ fn some_of(claims: &[Claim], (line, quantity): Units, but: Option<&str>) -> Opti
 /// Takes from what lines are promised.
 async fn take_off(conn: &mut PgConnection, taken: &[Claim]) -> sqlx::Result<()> {
     let waiting: Vec<Units> = taken.iter().map(|claim| (claim.order_line_id, claim.sourced.backordered)).collect();
-    repo::claims::reduce_backorders(conn, &waiting.into_iter().filter(|(_, units)| *units > 0).collect::<Vec<_>>())
-        .await?;
+    let mut writes = Writes::default();
+    let waiting: Vec<Units> = waiting.into_iter().filter(|(_, units)| *units > 0).collect();
+    repo::claims::reduce_backorders(&mut writes, &waiting);
+    writes.send(conn).await?;
     let mut by_warehouse: BTreeMap<&str, Vec<Units>> = BTreeMap::new();
     for claim in taken {
         for part in &claim.sourced.parts {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::model::place::{NewMovement, Place};
 use super::{Inventory, Result, SERVER, repo};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::Writes;
 use crate::platform::difference::Difference;
 
 /// Quantities by (what they belong to, product or line), as another module keeps them.
@@ -65,20 +66,21 @@ impl Inventory {
     /// are set to what holds and allocations say. Nothing is repaired that would oversell.
     pub async fn repair_in_tx(&self, conn: &mut PgConnection) -> Result<Vec<String>> {
         repo::check::stop_writers(conn).await?;
-        let mut done = Vec::new();
+        let (mut writes, mut done) = (Writes::default(), Vec::new());
         for gap in repo::check::ledger_gaps(conn).await? {
             let here = Place::in_condition(&gap.warehouse, gap.condition);
             let missing = gap.level - gap.ledger;
             let (from, to) = if missing > 0 { (Place::Adjustment, here) } else { (here, Place::Adjustment) };
             let mut movement = NewMovement::new(&gap.sku, missing.abs(), from, to, "repair");
             movement.note = Some(format!("self-check: the ledger said {}, the level {}", gap.ledger, gap.level));
-            repo::book::write_movements(conn, &[movement], SERVER).await?;
+            repo::book::write_movements(&mut writes, &[movement], SERVER);
             let condition = gap.condition.as_str();
             done.push(format!(
                 "{} @ {} ({condition}): booked {missing:+} in the ledger, which said {}",
                 gap.sku, gap.warehouse, gap.ledger
             ));
         }
+        writes.send(conn).await?;
         done.extend(repo::check::repair_claims(conn).await?);
         Ok(done)
     }

@@ -13,6 +13,7 @@ use super::{DraftLine, Error, Orders, Result, events, repo};
 use crate::access::Limits;
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Demand, Sku, Wish};
+use crate::platform::db::Writes;
 use crate::platform::money::Money;
 use crate::platform::problem::{Fault, Problem};
 use crate::platform::quantity::Quantity;
@@ -275,7 +276,9 @@ impl Orders {
             placed_at: repo::clock(conn).await?,
             is_sold: false,
         };
-        let committed = self.inventory.allocate_in_tx(conn, &wanted).await?;
+        let mut writes = Writes::default();
+        let committed = self.inventory.allocate_in_tx(conn, &mut writes, &wanted).await?;
+        writes.send(conn).await?;
         repo::add_lines(conn, order.head.id, new).await?;
         self.updated_in_tx(conn, order, None, committed.changes, committed.served).await
     }

@@ -31,7 +31,7 @@ use crate::customers::{Customers, KnownCustomer};
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Listed, Wish};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Writes};
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Fault;
@@ -147,9 +147,11 @@ impl Orders {
             return Err(Error::Invalid(faults));
         }
         draft.order.is_sold = is_sold;
-        let mut committed = self.inventory.allocate_in_tx(conn, &draft.order).await?;
+        let mut writes = Writes::default();
+        let mut committed = self.inventory.allocate_in_tx(conn, &mut writes, &draft.order).await?;
         let oversold = std::mem::take(&mut committed.oversold);
-        let mut orders = self.write_in_tx(conn, &[draft], committed, now).await?;
+        let mut orders = self.write_in_tx(conn, &mut writes, &[draft], committed, now).await?;
+        writes.send(conn).await?;
         Ok((orders.pop().expect("one draft makes one order"), oversold))
     }
 
@@ -158,6 +160,7 @@ impl Orders {
     pub async fn place_reserved_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         requests: &[Reserved<'_>],
     ) -> Result<Vec<Result<Order>>> {
         let named: Vec<Uuid> = requests.iter().filter_map(|it| it.new.customer_id).collect();
@@ -190,11 +193,11 @@ impl Orders {
             ((reservation, draft.order.clone()), draft)
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
-        let (committed, outcomes) = self.reservations.commit_in_tx(conn, &commits).await?;
+        let (committed, outcomes) = self.reservations.commit_in_tx(conn, writes, &commits).await?;
         let ended: HashMap<Uuid, Status> = how_ended(&commits, &outcomes).collect();
         let alive = outcomes.into_iter().zip(drafts).map(|(outcome, draft)| Ok(outcome.map(|()| draft)?));
         let (drafts, too_late) = sift::<_, Error>(alive);
-        let orders = self.write_in_tx(conn, &drafts, committed, now).await?;
+        let orders = self.write_in_tx(conn, writes, &drafts, committed, now).await?;
         let mut placed: Vec<Result<Order>> = refused.weave(too_late.weave(orders.into_iter().map(Ok)));
         // Should who came first have come too late, so did who came second, and for the same reason.
         for n in second {
@@ -209,12 +212,13 @@ impl Orders {
     async fn write_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         drafts: &[Draft<'_>],
         committed: Committed,
         now: Timestamp,
     ) -> Result<Vec<Order>> {
         let heads = repo::insert(conn, drafts, now).await?;
-        let lines = repo::insert_lines(conn, drafts).await?;
+        let lines = repo::insert_lines(writes, drafts);
         let claims = committed.claims.into_iter().flatten().flatten().map(|mut claim| {
             // As they will be read.
             claim.sourced.parts.sort_by(|one, other| one.warehouse.cmp(&other.warehouse));
@@ -224,7 +228,7 @@ impl Orders {
         let orders = model::assemble(heads, lines, &claims, Vec::new(), Vec::new());
         let placed = orders.iter().map(|order| events::of("order.placed", order));
         let news: Vec<Event> = committed.changes.into_iter().chain(placed).chain(committed.served).collect();
-        Events::publish_in_tx(conn, &news).await?;
+        Events::publish_with(writes, &news);
         Ok(orders)
     }
 

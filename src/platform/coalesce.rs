@@ -1,8 +1,8 @@
 //! Natural batching: what is asked for while a batch is under way goes together in the next one.
 //!
-//! There is no timer. Who comes while there is room for a batch starts at once; else he waits until one is done, and goes
-//! with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone caller
-//! pays nothing, and the more there are, the more share the price of a transaction.
+//! There is no timer. Who comes to an idle lane starts at once; who comes to busy ones waits until one is done with its
+//! batch, and goes with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone
+//! caller pays nothing, and the more there are, the more share the price of a transaction.
 //!
 //! - **No batch waits for another:** each item names by keys what it needs to itself. While a batch with one of them is
 //!   in work, it stays, and so does whoever came after it and needs the same.
@@ -31,7 +31,7 @@ type Work<T, R> = Box<dyn FnOnce(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send>;
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// How many batches may be in work at once
-    pub at_once: usize,
+    pub lanes: usize,
     /// The most items of a batch
     pub batch: usize,
     /// The most items that wait
@@ -49,7 +49,10 @@ pub enum Refused {
 
 /// What an item needs to itself. It is kept as hashes: who shares one with another waits for him, and that is all.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Box<[u64]>);
+pub struct Keys {
+    hashes: Box<[u64]>,
+    gathers: bool,
+}
 
 impl Keys {
     pub fn of<K: Hash>(keys: impl IntoIterator<Item = K>) -> Self {
@@ -58,7 +61,19 @@ impl Keys {
             key.hash(&mut hasher);
             hasher.finish()
         };
-        Self(keys.into_iter().map(hash).collect())
+        Self { hashes: keys.into_iter().map(hash).collect(), gathers: false }
+    }
+
+    /// For keys that many share: the item goes to the lane of its first key, and with others that do. They would be
+    /// in each other's way in different lanes, and one with a few of them would go off again and again.
+    pub fn gathered(self) -> Self {
+        Self { gathers: true, ..self }
+    }
+
+    fn lane(&self, of: usize) -> Option<usize> {
+        let of = u64::try_from(of).expect("few");
+        let first = self.hashes.first().filter(|_| self.gathers)?;
+        Some(usize::try_from(first % of).expect("below the number of lanes"))
     }
 }
 
@@ -79,18 +94,26 @@ struct Inner<T, R> {
 }
 
 struct Queue<T, R> {
+    /// In the order in which they came
     waiting: VecDeque<Waiting<T, R>>,
     /// The keys of the batches in work: each is in one of them
     held: HashSet<u64>,
-    /// Tasks that carry out one batch after the other, as long as there is something for them
-    workers: usize,
-    /// One of them is about to take whoever can go
-    taking: bool,
+    lanes: Box<[Lane]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Idle,
+    /// About to take whoever can go
+    Taking,
+    Working,
 }
 
 struct Waiting<T, R> {
     item: T,
     keys: Keys,
+    /// The one lane it may go by
+    lane: Option<usize>,
     since: Instant,
     answer: oneshot::Sender<R>,
 }
@@ -114,8 +137,9 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             }
             .boxed()
         };
-        let queue = Queue { waiting: VecDeque::new(), held: HashSet::new(), workers: 0, taking: false };
-        Self(Arc::new(Inner { name, shape, queue: Mutex::new(queue), ready: Box::new(ready) }))
+        let lanes = vec![Lane::Idle; shape.lanes.max(1)].into();
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), held: HashSet::new(), lanes });
+        Self(Arc::new(Inner { name, shape, queue, ready: Box::new(ready) }))
     }
 
     /// Carries out the item with others. It is in no batch beside one with any of its `keys`.
@@ -126,12 +150,13 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             if queue.waiting.len() >= self.0.shape.waiting {
                 return Err(Refused::Full);
             }
-            let came = Waiting { item, keys, since: Instant::now(), answer };
-            // Whoever could go before is being taken care of.
-            let can_go = queue.can_take(self.0.shape) && queue.is_free(&came);
+            let lane = keys.lane(queue.lanes.len());
+            let came = Waiting { item, keys, lane, since: Instant::now(), answer };
+            // Whoever else can go is on the way.
+            let by = queue.idle_lane(&came).filter(|_| queue.is_free(&came));
             queue.waiting.push_back(came);
-            if can_go {
-                queue.begin(&self.0);
+            if let Some(lane) = by {
+                queue.start(lane, &self.0);
             }
         }
         answered.await.map_err(|_| Refused::Lost)
@@ -145,32 +170,43 @@ impl<T, R> Inner<T, R> {
 }
 
 impl<T, R> Queue<T, R> {
-    /// Whether another worker may begin. While one is about to take, it takes for all.
-    const fn can_take(&self, shape: Shape) -> bool {
-        !self.taking && self.workers < shape.at_once
+    /// A lane to start for an item; none while one that may take it is about to.
+    fn idle_lane(&self, it: &Waiting<T, R>) -> Option<usize> {
+        let mut lanes = self.lanes.iter().enumerate().filter(|(lane, _)| it.may_go_by(*lane));
+        let is_taken = lanes.clone().any(|(_, state)| *state == Lane::Taking);
+        lanes.find(|(_, state)| !is_taken && **state == Lane::Idle).map(|(lane, _)| lane)
+    }
+
+    /// Whether a lane is idle, and there is somebody for it whom no other is about to take.
+    fn has_work(&self, lane: usize) -> bool {
+        let is_left = |n: usize| self.idle_lane(&self.waiting[n]).is_some();
+        self.lanes[lane] == Lane::Idle && self.free(lane).any(is_left)
     }
 
     /// Whether nobody is in the way of who comes last.
     fn is_free(&self, last: &Waiting<T, R>) -> bool {
-        let is_wanted = |key| self.waiting.iter().any(|earlier| earlier.keys.0.contains(key));
-        last.keys.0.iter().all(|key| !self.held.contains(key)) && !last.keys.0.iter().any(is_wanted)
+        let keys = &last.keys.hashes;
+        let is_wanted = |key| self.waiting.iter().any(|earlier| earlier.keys.hashes.contains(key));
+        keys.iter().all(|key| !self.held.contains(key)) && !keys.iter().any(is_wanted)
     }
 
-    /// The places of those who can go, in the order in which they came.
-    fn free(&self) -> impl Iterator<Item = usize> {
+    /// The places of those who can go by a lane, in the order in which they came: nobody whose keys are in work, or
+    /// wanted by somebody who came before him and stays.
+    fn free(&self, lane: usize) -> impl Iterator<Item = usize> {
         let mut wanted: HashSet<u64> = HashSet::new();
         let waiting = self.waiting.iter().enumerate();
         waiting.filter_map(move |(n, it)| {
-            if it.keys.0.iter().all(|key| !self.held.contains(key) && !wanted.contains(key)) {
+            let keys = &it.keys.hashes;
+            if it.may_go_by(lane) && keys.iter().all(|key| !self.held.contains(key) && !wanted.contains(key)) {
                 return Some(n);
             }
-            wanted.extend(&it.keys.0);
+            wanted.extend(keys);
             None
         })
     }
 
-    fn take(&mut self, most: usize) -> Vec<Waiting<T, R>> {
-        let mut places = self.free().take(most).collect::<Vec<_>>().into_iter().peekable();
+    fn take(&mut self, lane: usize, most: usize) -> Vec<Waiting<T, R>> {
+        let mut places = self.free(lane).take(most).collect::<Vec<_>>().into_iter().peekable();
         let (mut taken, mut left) = (Vec::with_capacity(places.len()), VecDeque::new());
         for (n, it) in self.waiting.drain(..).enumerate() {
             if places.next_if_eq(&n).is_some() {
@@ -180,48 +216,65 @@ impl<T, R> Queue<T, R> {
             }
         }
         self.waiting = left;
-        self.held.extend(taken.iter().flat_map(|it| &it.keys.0));
-        self.taking = false;
+        self.held.extend(taken.iter().flat_map(|it| &it.keys.hashes));
+        self.lanes[lane] = Lane::Working;
         taken
     }
 }
 
-impl<T: Send + 'static, R: Send + 'static> Queue<T, R> {
-    fn begin(&mut self, inner: &Arc<Inner<T, R>>) {
-        self.workers += 1;
-        self.taking = true;
-        tokio::spawn(work_off(inner.clone()));
+impl<T, R> Waiting<T, R> {
+    fn may_go_by(&self, lane: usize) -> bool {
+        self.lane.is_none_or(|own| own == lane)
     }
 }
 
-/// Carries out batches until there is nobody who can go, or somebody else takes them.
-async fn work_off<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>) {
+impl<T: Send + 'static, R: Send + 'static> Queue<T, R> {
+    fn start(&mut self, lane: usize, inner: &Arc<Inner<T, R>>) {
+        self.lanes[lane] = Lane::Taking;
+        tokio::spawn(drain(inner.clone(), lane));
+    }
+
+    /// Starts what is idle and has somebody who can go, now that some have been taken or are done.
+    fn start_others(&mut self, inner: &Arc<Inner<T, R>>) {
+        for lane in 0..self.lanes.len() {
+            if self.has_work(lane) {
+                self.start(lane, inner);
+            }
+        }
+    }
+}
+
+/// Carries out batches of a lane until nobody can go by it.
+async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, lane: usize) {
     loop {
-        // Should it panic, its callers are told, and the queue goes on.
+        // Should it panic, its callers are told, and the lane goes on.
         let ready = AssertUnwindSafe((inner.ready)()).catch_unwind().await;
         // Whoever is about to come with the others can do so.
         tokio::task::yield_now().await;
         let batch = {
             let mut queue = inner.queue();
-            let batch = queue.take(inner.shape.batch);
-            if queue.can_take(inner.shape) && queue.free().next().is_some() {
-                queue.begin(&inner);
-            }
+            let batch = queue.take(lane, inner.shape.batch);
+            queue.start_others(&inner);
             batch
         };
         let keys: Vec<Keys> = batch.iter().map(|it| it.keys.clone()).collect();
-        if let Ok(work) = ready {
+        // Another lane may have taken what this one was started for.
+        if let (Ok(work), false) = (ready, batch.is_empty()) {
             carry_out(&inner, work, batch).await;
         }
         let mut queue = inner.queue();
-        for key in keys.iter().flat_map(|keys| &keys.0) {
+        for key in keys.iter().flat_map(|keys| &keys.hashes) {
             queue.held.remove(key);
         }
-        if queue.taking || queue.free().next().is_none() {
-            queue.workers -= 1;
+        queue.lanes[lane] = Lane::Idle;
+        let goes_on = queue.has_work(lane);
+        if goes_on {
+            queue.lanes[lane] = Lane::Taking;
+        }
+        queue.start_others(&inner);
+        if !goes_on {
             return;
         }
-        queue.taking = true;
     }
 }
 
@@ -251,7 +304,7 @@ mod tests {
 
     use super::*;
 
-    const SHAPE: Shape = Shape { at_once: 1, batch: 4, waiting: 8 };
+    const SHAPE: Shape = Shape { lanes: 1, batch: 4, waiting: 8 };
 
     /// Answers each item with itself and the batch it was in; goes on when `gate` lets it.
     fn numbered(shape: Shape, gate: Arc<Semaphore>) -> Coalescer<u32, (u32, Vec<u32>)> {
@@ -351,7 +404,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_in_nobodys_way_passes_those_who_wait_for_a_batch() {
         let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(Shape { at_once: 2, ..SHAPE }, gate.clone());
+        let queue = numbered(Shape { lanes: 2, ..SHAPE }, gate.clone());
         let mut asked = Vec::new();
         // The first has A; the second waits for it, and the third for the second.
         for (n, keys) in [(0, ["A", "-"]), (1, ["A", "B"]), (2, ["B", "C"]), (3, ["D", "E"])] {
@@ -373,11 +426,11 @@ mod tests {
         /// Whatever is asked for: batches at work share no key, and who shares one with another is served in the order of arrival.
         #[test]
         fn no_batch_waits_for_another_and_nobody_is_overtaken(
-            asked in prop::collection::vec((prop::collection::btree_set(0u8..6, 0..4), 0usize..4), 1..60),
-            at_once in 1usize..4,
+            asked in prop::collection::vec((prop::collection::btree_set(0u8..6, 0..4), any::<bool>(), 0usize..4), 1..60),
+            lanes in 1usize..4,
             batch in 1usize..6,
         ) {
-            let shape = Shape { at_once, batch, waiting: 100 };
+            let shape = Shape { lanes, batch, waiting: 100 };
             let (at_work, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
             let (began, ended) = (at_work.clone(), done.clone());
             let queue = Coalescer::new("test", shape, || async {}.boxed(), move |(), items: Vec<(usize, BTreeSet<u8>)>| {
@@ -398,16 +451,17 @@ mod tests {
                     let place = began.iter().position(|it| *it == keys).unwrap();
                     began.swap_remove(place);
                     ended.lock().unwrap().extend(items.iter().cloned());
-                    items.iter().map(|_| beside < at_once && is_alone && items.len() <= batch).collect()
+                    items.iter().map(|_| beside < lanes && is_alone && items.len() <= batch).collect()
                 }
                 .boxed()
             });
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let answers = runtime.block_on(async {
                 let mut answers = Vec::new();
-                for (n, (keys, pause)) in asked.iter().cloned().enumerate() {
-                    let queue = queue.clone();
-                    answers.push(tokio::spawn(async move { queue.run(Keys::of(&keys), (n, keys.clone())).await }));
+                for (n, (keys, gathers, pause)) in asked.iter().cloned().enumerate() {
+                    let (queue, named) = (queue.clone(), Keys::of(&keys));
+                    let named = if gathers { named.gathered() } else { named };
+                    answers.push(tokio::spawn(async move { queue.run(named, (n, keys)).await }));
                     for _ in 0..pause {
                         tokio::task::yield_now().await;
                     }
@@ -421,7 +475,7 @@ mod tests {
                 prop_assert!(order.is_sorted(), "{key}: {order:?}");
             }
             let queue = queue.0.queue();
-            prop_assert!(queue.waiting.is_empty() && queue.held.is_empty() && queue.workers == 0 && !queue.taking);
+            prop_assert!(queue.waiting.is_empty() && queue.held.is_empty() && queue.lanes.iter().all(|lane| *lane == Lane::Idle));
         }
     }
 

@@ -19,10 +19,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Committed, HeldBy, Inventory};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Writes};
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::sift::sift;
@@ -56,24 +56,26 @@ impl Reservations {
     async fn create_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         requests: &[(&NewReservation, &Limits)],
     ) -> Result<Vec<Result<Reservation>>> {
         let (accepted, refused) = sift(self.look_at(conn, requests).await?);
         let holds: Vec<_> = accepted.iter().map(|request| request.hold(id::new())).collect();
-        let (held, mut news) = self.inventory.hold_in_tx(conn, &holds).await?;
+        let (held, changes) = self.inventory.hold_in_tx(conn, writes, &holds).await?;
         let mut made = Vec::new();
         let mut outcomes = Vec::new();
         for ((request, hold), outcome) in accepted.into_iter().zip(&holds).zip(held) {
             outcomes.push(outcome.map_err(Error::from).map(|held| {
-                made.push(Reservation::new(hold.reservation_id, request, &held));
-                made.len() - 1
+                made.push(Reservation::new(request, hold, &held));
             }));
         }
-        self.end_replaced(conn, &holds, &outcomes).await?;
-        repo::insert(conn, &made).await?;
+        let mut news = self.end_replaced(conn, &holds, &outcomes).await?;
+        news.extend(changes);
+        repo::insert(writes, &made);
         news.extend(made.iter().map(|r| events::of("reservation.created", r)));
-        Events::publish_in_tx(conn, &news).await?;
-        Ok(refused.weave(outcomes.into_iter().map(|outcome| outcome.map(|n| made[n].clone()))))
+        Events::publish_with(writes, &news);
+        let mut made = made.into_iter();
+        Ok(refused.weave(outcomes.into_iter().map(|outcome| outcome.map(|()| made.next().expect("one for each")))))
     }
 
     /// Holds stock for another module, in place of what these reservations held: all of that, or nothing changes. Those
@@ -86,13 +88,16 @@ impl Reservations {
     ) -> Result<Reservation> {
         let mut hold = request.hold(id::new());
         hold.replaces = in_place_of.to_vec();
-        let (mut held, mut news) = self.inventory.hold_in_tx(conn, std::slice::from_ref(&hold)).await?;
+        let mut writes = Writes::default();
+        let (mut held, changes) = self.inventory.hold_in_tx(conn, &mut writes, std::slice::from_ref(&hold)).await?;
         let held = held.pop().expect("one for one")?;
-        let made = Reservation::new(hold.reservation_id, request, &held);
-        self.end_replaced(conn, &[hold], &[Ok(0)]).await?;
-        repo::insert(conn, std::slice::from_ref(&made)).await?;
+        let made = Reservation::new(request, &hold, &held);
+        let mut news = self.end_replaced(conn, &[hold], &[Ok(())]).await?;
+        news.extend(changes);
+        repo::insert(&mut writes, std::slice::from_ref(&made));
         news.push(events::of("reservation.created", &made));
-        Events::publish_in_tx(conn, &news).await?;
+        Events::publish_with(&mut writes, &news);
+        writes.send(conn).await?;
         Ok(made)
     }
 
@@ -104,7 +109,10 @@ impl Reservations {
         ttl_seconds: i64,
     ) -> Result<Option<Reservation>> {
         let found = self.find(conn, id).await?;
-        match self.extend_in_tx(conn, &[(found, ttl_seconds)]).await?.pop().expect("one for one") {
+        let mut writes = Writes::default();
+        let mut extended = self.extend_in_tx(conn, &mut writes, &[(found, ttl_seconds)]).await?;
+        writes.send(conn).await?;
+        match extended.pop().expect("one for one") {
             Ok(extended) => Ok(Some(extended)),
             Err(Error::Ended(_)) => Ok(None),
             Err(error) => Err(error),
@@ -114,7 +122,10 @@ impl Reservations {
     /// Gives the stock of one back, if it has not ended.
     pub async fn give_back_in_tx(&self, conn: &mut PgConnection, id: Uuid) -> Result<()> {
         let found = self.find(conn, id).await?;
-        match self.release_in_tx(conn, &[found]).await?.pop().expect("one for one") {
+        let mut writes = Writes::default();
+        let mut released = self.release_in_tx(conn, &mut writes, &[found]).await?;
+        writes.send(conn).await?;
+        match released.pop().expect("one for one") {
             Ok(()) | Err(Error::Ended(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -146,17 +157,18 @@ impl Reservations {
         Ok(looked_at.collect())
     }
 
-    /// Ends what was replaced. One that was committed meanwhile has sold its stock: the whole call fails then.
+    /// Ends what was replaced, and returns the news of it. One that was committed meanwhile has sold its stock: the whole
+    /// call fails then.
     async fn end_replaced(
         &self,
         conn: &mut PgConnection,
         holds: &[crate::inventory::HoldRequest],
-        outcomes: &[Result<usize>],
-    ) -> Result<()> {
+        outcomes: &[Result<()>],
+    ) -> Result<Vec<Event>> {
         let replaced = holds.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
         let replaced: Vec<Uuid> = replaced.flat_map(|(hold, _)| hold.replaces.iter().copied()).collect();
         if replaced.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let ended = repo::end(conn, &replaced, Status::Released).await?;
         let expired = repo::end_expired(conn, &replaced).await?;
@@ -166,7 +178,7 @@ impl Reservations {
         }
         let mut published: Vec<_> = ended.iter().map(|r| events::of("reservation.released", r)).collect();
         published.extend(expired.iter().map(|r| events::of("reservation.expired", r)));
-        Ok(Events::publish_in_tx(conn, &published).await?)
+        Ok(published)
     }
 
     async fn list(&self, filter: &Filter, page: PageRequest<Uuid>) -> Result<Page<Reservation>> {
@@ -205,26 +217,32 @@ impl Reservations {
     async fn extend_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         extensions: &[(Reservation, i64)],
     ) -> Result<Vec<Result<Reservation>>> {
         let held: Vec<(HeldBy, i64)> = extensions.iter().map(|(found, ttl)| (found.held_by(), *ttl)).collect();
-        let (ends, mut news) = self.inventory.extend_in_tx(conn, &held).await?;
+        let (ends, mut news) = self.inventory.extend_in_tx(conn, writes, &held).await?;
         let alive = extensions.iter().zip(&ends).filter_map(|((found, _), end)| Some((found.id, (*end)?)));
         let alive: HashMap<Uuid, Timestamp> = alive.collect();
         let extended = repo::extend(conn, &alive.into_iter().collect::<Vec<_>>()).await?;
         news.extend(extended.iter().map(|reservation| events::of("reservation.extended", reservation)));
-        Events::publish_in_tx(conn, &news).await?;
+        Events::publish_with(writes, &news);
         self.outcomes(conn, extensions.iter().map(|(found, _)| found.id), extended).await
     }
 
     /// Gives the stock of each back. Releasing twice is fine; releasing what was committed or has expired is not.
-    async fn release_in_tx(&self, conn: &mut PgConnection, found: &[Reservation]) -> Result<Vec<Result<()>>> {
+    async fn release_in_tx(
+        &self,
+        conn: &mut PgConnection,
+        writes: &mut Writes,
+        found: &[Reservation],
+    ) -> Result<Vec<Result<()>>> {
         let ids: Vec<Uuid> =
             found.iter().filter(|found| found.status == Status::Active).map(|found| found.id).collect();
-        self.inventory.release_in_tx(conn, &ids).await?;
+        let mut news = self.inventory.release_in_tx(conn, writes, &ids).await?;
         let released = repo::end(conn, &ids, Status::Released).await?;
-        let news: Vec<_> = released.iter().map(|released| events::of("reservation.released", released)).collect();
-        Events::publish_in_tx(conn, &news).await?;
+        news.extend(released.iter().map(|released| events::of("reservation.released", released)));
+        Events::publish_with(writes, &news);
         let outcomes = self.outcomes(conn, found.iter().map(|found| found.id), released).await?;
         let outcomes = outcomes.into_iter().map(|outcome| match outcome {
             Ok(_) | Err(Error::Ended(Status::Released)) => Ok(()),
@@ -272,10 +290,11 @@ impl Reservations {
     pub async fn commit_in_tx(
         &self,
         conn: &mut PgConnection,
+        writes: &mut Writes,
         commits: &[(Reservation, Allocate)],
     ) -> Result<(Committed, Vec<Result<()>>)> {
         let held: Vec<(HeldBy, &Allocate)> = commits.iter().map(|(found, order)| (found.held_by(), order)).collect();
-        let mut committed = self.inventory.commit_holds_in_tx(conn, &held).await?;
+        let mut committed = self.inventory.commit_holds_in_tx(conn, writes, &held).await?;
         let alive = commits.iter().zip(&committed.claims).filter(|(_, claims)| claims.is_some());
         let alive: Vec<(Uuid, Uuid)> = alive.map(|((found, order), _)| (found.id, order.order_id)).collect();
         let ended = repo::commit(conn, &alive, committed.now).await?;

@@ -1,5 +1,7 @@
 //! Reservations as they are asked for, and as they are.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -108,7 +110,7 @@ impl NewReservation {
     /// What is locked for it: its products, and its owner.
     pub(super) fn keys(&self) -> Keys {
         let products = self.lines.iter().map(|line| ("product", line.sku.0.as_str()));
-        Keys::of(products.chain(self.owner.as_deref().map(|owner| ("owner", owner))))
+        Keys::of(products.chain(self.owner.as_deref().map(|owner| ("owner", owner)))).gathered()
     }
 }
 
@@ -206,10 +208,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    pub(super) fn new(id: Uuid, request: &NewReservation, held: &Held) -> Self {
-        let demands = request.hold(id).wish.demands;
+    /// What was made of a request, by what is held for it.
+    pub(super) fn new(request: &NewReservation, hold: &HoldRequest, held: &Held) -> Self {
+        let demands = &hold.wish.demands;
         Self {
-            id,
+            id: hold.reservation_id,
             status: Status::Active,
             owner: request.owner.clone(),
             channel: request.channel.as_ref().map(|code| code.0.clone()),
@@ -229,6 +232,12 @@ impl Reservation {
                 let held = line.allocations.iter().all(|part| limits.warehouses.allows(&part.warehouse));
                 held && (line.backordered == 0 || limits.warehouses.reaches(line.warehouse.as_deref()))
             })
+    }
+
+    /// Each product once. A sku has no space in it.
+    pub(super) fn skus(&self) -> String {
+        let skus: BTreeSet<&str> = self.lines.iter().map(|line| line.sku.as_str()).collect();
+        skus.into_iter().collect::<Vec<_>>().join(" ")
     }
 
     /// What inventory holds for it while it is alive.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::model::{Filter, Reservation, Status};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::from_json;
+use crate::platform::db::{Writes, add_write};
 
 struct Row {
     id: Uuid,
@@ -78,32 +79,33 @@ pub(super) async fn lock_owners_and_count(
     Ok(rows.into_iter().map(|row| (row.owner, row.live)).collect())
 }
 
-pub(super) async fn insert(conn: &mut PgConnection, made: &[Reservation]) -> sqlx::Result<()> {
+pub(super) fn insert(writes: &mut Writes, made: &[Reservation]) {
     if made.is_empty() {
-        return Ok(());
+        return;
     }
     let ids: Vec<Uuid> = made.iter().map(|r| r.id).collect();
     let text = |of: fn(&Reservation) -> Option<&str>| made.iter().map(of).collect::<Vec<Option<&str>>>();
-    let lines: Vec<Value> = made.iter().map(|r| serde_json::json!(r.lines)).collect();
+    let lines = made.iter().map(|r| serde_json::to_string(&r.lines).expect("lines are plain data"));
+    let lines: Vec<String> = lines.collect();
+    let skus: Vec<String> = made.iter().map(Reservation::skus).collect();
     let created: Vec<Timestamp> = made.iter().map(|r| r.created_at).collect();
     let expires: Vec<Timestamp> = made.iter().map(|r| r.expires_at).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO reservations.reservations (id, status, owner, channel, reference, lines, skus, created_at, expires_at)
-         SELECT id, 'active', owner, channel, reference, lines,
-                ARRAY(SELECT DISTINCT line ->> 'sku' FROM jsonb_array_elements(lines) AS line), created_at, expires_at
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[])
-              AS r (id, owner, channel, reference, lines, created_at, expires_at)",
+         SELECT id, 'active', owner, channel, reference, lines::jsonb, string_to_array(skus, ' '), created_at, expires_at
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                     $8::timestamptz[])
+              AS r (id, owner, channel, reference, lines, skus, created_at, expires_at)",
         &ids,
         &text(|r| r.owner.as_deref()) as &[Option<&str>],
         &text(|r| r.channel.as_deref()) as &[Option<&str>],
         &text(|r| r.reference.as_deref()) as &[Option<&str>],
         &lines,
+        &skus,
         &created as &[Timestamp],
         &expires as &[Timestamp]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 pub(super) async fn find_many(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Reservation>> {

@@ -90,7 +90,11 @@ impl Book {
     }
 
     fn level_mut(&mut self, sku: &str, warehouse: &str) -> &mut Level {
-        self.item_mut(sku).levels.entry(warehouse.to_owned()).or_default()
+        let levels = &mut self.item_mut(sku).levels;
+        if !levels.contains_key(warehouse) {
+            levels.insert(warehouse.to_owned(), Level::default());
+        }
+        levels.get_mut(warehouse).expect("inserted above")
     }
 
     /// Moves goods and books the movement; refused when the place has not as much that is free to go.

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | lock | the products' rows, in the order of their sku |
 //! | read | their levels, and the clock, now that nobody else can change them; holds that have expired go |
-//! | write | levels (one update, one insert of those that are new), counters (one update, if any changed), movements (one insert) |
+//! | write | levels, those that are new, counters if any changed, movements: together, as parts of one |
 //!
 //! A level has one row for each time it was written, as long as a transaction anywhere may still see them. So that those do
 //! not count, it is read from the newest on (new rows come last, and the index is read from its end, one level at a time),
@@ -23,6 +23,7 @@ use crate::inventory::model::level::Level;
 use crate::inventory::model::place::NewMovement;
 use crate::inventory::model::state::Policy;
 use crate::platform::clock::Timestamp;
+use crate::platform::db::{Writes, add_write};
 use crate::platform::id;
 use crate::warehouses::Directory;
 
@@ -117,16 +118,15 @@ pub async fn read(
     Ok(book)
 }
 
-pub async fn write_levels(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
+pub fn write_levels(writes: &mut Writes, book: &Book) {
     // Under the lock of its product, a level that was not there when the book was opened is not there now.
     let (known, new): (Vec<LevelChange>, Vec<LevelChange>) = book.changes().into_iter().partition(|c| c.row.is_some());
     if !known.is_empty() {
-        update_levels(conn, &known).await?;
+        update_levels(writes, &known);
     }
     if !new.is_empty() {
-        insert_levels(conn, &new).await?;
+        insert_levels(writes, &new);
     }
-    Ok(())
 }
 
 /// Levels as columns.
@@ -158,11 +158,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-async fn update_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> sqlx::Result<()> {
+fn update_levels(writes: &mut Writes, changes: &[LevelChange<'_>]) {
     let Columns { quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9], .. } = Columns::of(changes);
     let rows: Vec<&str> = changes.iter().filter_map(|change| change.row).collect();
-    // Under the lock of its product, a row is where it was read.
-    let written = sqlx::query!(
+    add_write!(
+        writes,
         "UPDATE inventory.levels l
          SET on_hand = c.on_hand, damaged = c.damaged, quality_control = c.quality_control, quarantined = c.quarantined,
              reserved = c.reserved, allocated = c.allocated, incoming = c.incoming, safety_stock = c.safety_stock,
@@ -182,19 +182,15 @@ async fn update_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> 
         &q7,
         &q8,
         &q9
-    )
-    .execute(conn)
-    .await?
-    .rows_affected();
-    if usize::try_from(written) != Ok(changes.len()) {
-        return Err(sqlx::Error::Protocol("the row of a level moved under the lock of its product".to_owned()));
-    }
-    Ok(())
+    );
+    // Under the lock of its product, a row is where it was read.
+    writes.of_rows(changes.len());
 }
 
-async fn insert_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> sqlx::Result<()> {
+fn insert_levels(writes: &mut Writes, changes: &[LevelChange<'_>]) {
     let Columns { skus, warehouses, quantities: [q1, q2, q3, q4, q5, q6, q7, q8, q9] } = Columns::of(changes);
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO inventory.levels (sku, warehouse, on_hand, damaged, quality_control, quarantined, reserved,
                                        allocated, incoming, safety_stock, reorder_point)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -210,46 +206,38 @@ async fn insert_levels(conn: &mut PgConnection, changes: &[LevelChange<'_>]) -> 
         &q7,
         &q8,
         &q9
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
-pub async fn write_counters(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
+pub fn write_counters(writes: &mut Writes, book: &Book) {
     let changed = book.changed_counters();
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     let skus: Vec<&str> = changed.iter().map(|c| c.0).collect();
     let held: Vec<i64> = changed.iter().map(|c| c.1).collect();
     let ordered: Vec<i64> = changed.iter().map(|c| c.2).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "UPDATE inventory.products p SET backordered_held = c.held, backordered_ordered = c.ordered
          FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS c (sku, held, ordered) WHERE p.sku = c.sku",
         &skus as &[&str],
         &held,
         &ordered
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 /// Books movements; returns their ids, in order.
-pub async fn write_movements(
-    conn: &mut PgConnection,
-    movements: &[NewMovement],
-    actor: Uuid,
-) -> sqlx::Result<Vec<Uuid>> {
+pub fn write_movements(writes: &mut Writes, movements: &[NewMovement], actor: Uuid) -> Vec<Uuid> {
     if movements.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let ids: Vec<Uuid> = movements.iter().map(|_| id::new()).collect();
     let text = |of: fn(&NewMovement) -> Option<&str>| movements.iter().map(of).collect::<Vec<Option<&str>>>();
     let quantities: Vec<i64> = movements.iter().map(|m| m.quantity).collect();
     let effective: Vec<Option<Timestamp>> = movements.iter().map(|m| m.effective_at).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO inventory.movements (id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason,
                                           note, lot, reference_type, reference_id, effective_at, actor)
          SELECT id, sku, quantity, from_place, from_warehouse, to_place, to_warehouse, reason, note, lot,
@@ -272,8 +260,6 @@ pub async fn write_movements(
         &text(|m| m.reference.as_ref().map(|r| r.id.as_str())) as &[Option<&str>],
         &effective as &[Option<Timestamp>],
         actor
-    )
-    .execute(conn)
-    .await?;
-    Ok(ids)
+    );
+    ids
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::inventory::model::sourcing::{Part, Sourced};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::{Writes, add_write};
 
 /// Stands for "no warehouse" in a hold's key: the part that is promised beyond stock.
 const BEYOND: &str = "";
@@ -61,7 +62,10 @@ pub async fn skus_held(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::
         .await
 }
 
-pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) -> sqlx::Result<()> {
+pub fn insert_holds(writes: &mut Writes, holds: &[(Hold, Timestamp)]) {
+    if holds.is_empty() {
+        return;
+    }
     let rows = holds.iter().flat_map(|(hold, expires_at)| {
         let parts = hold.sourced.parts.iter().map(|part| (part.warehouse.as_str(), part.quantity));
         let beyond = (hold.sourced.backordered > 0).then_some((BEYOND, hold.sourced.backordered));
@@ -74,7 +78,8 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) 
     let skus: Vec<&str> = rows.iter().map(|(hold, ..)| hold.sku.as_str()).collect();
     let quantities: Vec<i64> = rows.iter().map(|(.., quantity)| *quantity).collect();
     let expiries: Vec<Timestamp> = rows.iter().map(|(_, expires_at, ..)| *expires_at).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO inventory.holds (reservation_id, line, warehouse, sku, quantity, expires_at)
          SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])",
         &ids,
@@ -83,10 +88,7 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[(Hold, Timestamp)]) 
         &skus as &[&str],
         &quantities,
         &expiries as &[Timestamp]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
@@ -102,29 +104,25 @@ pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::R
 }
 
 /// Takes away what these reservations hold.
-pub async fn delete_holds(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
-    let rows = sqlx::query_as!(
-        HoldRow,
-        "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1) RETURNING reservation_id, line, warehouse, sku, quantity",
-        reservations
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(gather(rows))
+pub fn delete_holds(writes: &mut Writes, reservations: &[Uuid]) {
+    if !reservations.is_empty() {
+        add_write!(writes, "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1)", reservations);
+    }
 }
 
 /// Moves the ends of what these reservations hold, never nearer.
-pub async fn extend_holds(conn: &mut PgConnection, ends: &[(Uuid, Timestamp)]) -> sqlx::Result<()> {
+pub fn extend_holds(writes: &mut Writes, ends: &[(Uuid, Timestamp)]) {
+    if ends.is_empty() {
+        return;
+    }
     let (ids, ends): (Vec<Uuid>, Vec<Timestamp>) = ends.iter().copied().unzip();
-    sqlx::query!(
+    add_write!(
+        writes,
         "UPDATE inventory.holds h SET expires_at = greatest(h.expires_at, e.expires_at)
          FROM unnest($1::uuid[], $2::timestamptz[]) AS e (id, expires_at) WHERE h.reservation_id = e.id",
         &ids,
         &ends as &[Timestamp]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 /// What an order line is promised.
@@ -137,18 +135,19 @@ pub struct Claim {
 }
 
 /// Adds to what order lines are promised from stock.
-pub async fn add_allocations(conn: &mut PgConnection, claims: &[&Claim]) -> sqlx::Result<()> {
+pub fn add_allocations(writes: &mut Writes, claims: &[&Claim]) {
     let rows = claims.iter().flat_map(|claim| claim.sourced.parts.iter().map(move |part| (*claim, part)));
     let rows: Vec<(&Claim, &Part)> = rows.collect();
     if rows.is_empty() {
-        return Ok(());
+        return;
     }
     let lines: Vec<Uuid> = rows.iter().map(|(claim, _)| claim.order_line_id).collect();
     let warehouses: Vec<&str> = rows.iter().map(|(_, part)| part.warehouse.as_str()).collect();
     let orders: Vec<Uuid> = rows.iter().map(|(claim, _)| claim.order_id).collect();
     let skus: Vec<&str> = rows.iter().map(|(claim, _)| claim.sku.as_str()).collect();
     let quantities: Vec<i64> = rows.iter().map(|(_, part)| part.quantity).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO inventory.allocations AS a (order_line_id, warehouse, order_id, sku, quantity)
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bigint[])
          ON CONFLICT (order_line_id, warehouse) DO UPDATE SET quantity = a.quantity + excluded.quantity",
@@ -157,10 +156,7 @@ pub async fn add_allocations(conn: &mut PgConnection, claims: &[&Claim]) -> sqlx
         &orders,
         &skus as &[&str],
         &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 /// A line that begins to wait.
@@ -174,9 +170,9 @@ pub struct NewBackorder {
     pub placed_at: Timestamp,
 }
 
-pub async fn insert_backorders(conn: &mut PgConnection, backorders: &[NewBackorder]) -> sqlx::Result<()> {
+pub fn insert_backorders(writes: &mut Writes, backorders: &[NewBackorder]) {
     if backorders.is_empty() {
-        return Ok(());
+        return;
     }
     let lines: Vec<Uuid> = backorders.iter().map(|b| b.order_line_id).collect();
     let orders: Vec<Uuid> = backorders.iter().map(|b| b.order_id).collect();
@@ -185,7 +181,8 @@ pub async fn insert_backorders(conn: &mut PgConnection, backorders: &[NewBackord
     let channels: Vec<Option<&str>> = backorders.iter().map(|b| b.channel.as_deref()).collect();
     let warehouses: Vec<Option<&str>> = backorders.iter().map(|b| b.warehouse.as_deref()).collect();
     let placed: Vec<Timestamp> = backorders.iter().map(|b| b.placed_at).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO inventory.backorders (order_line_id, order_id, sku, quantity, channel, warehouse, placed_at)
          SELECT line, order_id, sku, quantity, channel, warehouse, placed_at
          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[])
@@ -197,10 +194,7 @@ pub async fn insert_backorders(conn: &mut PgConnection, backorders: &[NewBackord
         &channels as &[Option<&str>],
         &warehouses as &[Option<&str>],
         &placed as &[Timestamp]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 /// A line that waits.
@@ -266,26 +260,23 @@ pub async fn awaited(conn: &mut PgConnection, after: &str, limit: i64) -> sqlx::
 }
 
 /// Takes from what lines wait for; a line that waits for nothing more leaves the queue.
-pub async fn reduce_backorders(conn: &mut PgConnection, served: &[(Uuid, i64)]) -> sqlx::Result<()> {
+pub fn reduce_backorders(writes: &mut Writes, served: &[(Uuid, i64)]) {
     let (lines, quantities): (Vec<Uuid>, Vec<i64>) = served.iter().copied().unzip();
-    sqlx::query!(
+    add_write!(
+        writes,
         "DELETE FROM inventory.backorders b USING unnest($1::uuid[], $2::bigint[]) AS s (line, quantity)
          WHERE b.order_line_id = s.line AND b.quantity = s.quantity",
         &lines,
         &quantities
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
+    );
+    add_write!(
+        writes,
         "UPDATE inventory.backorders b SET quantity = b.quantity - s.quantity
          FROM unnest($1::uuid[], $2::bigint[]) AS s (line, quantity)
          WHERE b.order_line_id = s.line AND b.quantity > s.quantity",
         &lines,
         &quantities
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
 }
 
 /// What the lines of these orders are promised: one [`Claim`] a line.
@@ -316,10 +307,9 @@ pub async fn of_orders(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result
 }
 
 /// Takes away all that an order's lines are promised.
-pub async fn delete_claims(conn: &mut PgConnection, order: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM inventory.allocations WHERE order_id = $1", order).execute(&mut *conn).await?;
-    sqlx::query!("DELETE FROM inventory.backorders WHERE order_id = $1", order).execute(conn).await?;
-    Ok(())
+pub fn delete_claims(writes: &mut Writes, order: Uuid) {
+    add_write!(writes, "DELETE FROM inventory.allocations WHERE order_id = $1", order);
+    add_write!(writes, "DELETE FROM inventory.backorders WHERE order_id = $1", order);
 }
 
 /// Takes what is shipped from the allocations of one warehouse.

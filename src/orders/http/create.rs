@@ -41,17 +41,17 @@ pub(super) async fn create_order(
 /// Of orders from reservations.
 pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 
-const SHAPE: Shape = Shape { at_once: 2, batch: 128, waiting: 2048 };
+const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 2048 };
 
 pub(super) fn queue(orders: Orders) -> Queue {
-    Queue::new("order", SHAPE, orders.db.clone(), move |tx, members| {
+    Queue::new("order", SHAPE, orders.db.clone(), move |tx, writes, members| {
         let orders = orders.clone();
         Box::pin(async move {
             let requests = members.iter().map(|member| {
                 let (reservation, limits) = (member.context.0, &member.context.1);
                 Reserved { new: &member.command.body.0, reservation, limits, terms: None }
             });
-            let outcomes = orders.place_reserved_in_tx(tx, &requests.collect::<Vec<_>>()).await?;
+            let outcomes = orders.place_reserved_in_tx(tx, writes, &requests.collect::<Vec<_>>()).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })
     })

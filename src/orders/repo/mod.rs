@@ -20,6 +20,7 @@ use crate::inventory::Demand;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::{from_json, to_json};
 use crate::platform::db::text::{from_text, to_text};
+use crate::platform::db::{Writes, add_write};
 use crate::platform::money::Money;
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
@@ -153,12 +154,12 @@ pub(super) async fn insert(
 }
 
 /// Writes the lines of new orders, but for those of nothing; returns them, in order.
-pub(super) async fn insert_lines(conn: &mut PgConnection, drafts: &[Draft<'_>]) -> sqlx::Result<Vec<LineRecord>> {
+pub(super) fn insert_lines(writes: &mut Writes, drafts: &[Draft<'_>]) -> Vec<LineRecord> {
     let lines = drafts.iter().flat_map(|draft| {
         let lines = draft.lines.iter().zip(&draft.order.wish.demands).filter(|(_, demand)| demand.quantity > 0);
         lines.zip(1..).map(|((line, demand), n)| (draft.order.order_id, line, demand, n))
     });
-    insert_numbered(conn, lines.collect()).await
+    insert_numbered(writes, &lines.collect::<Vec<_>>())
 }
 
 /// Adds lines to an order after those that it has.
@@ -170,15 +171,15 @@ pub(super) async fn add_lines(
     let last = sqlx::query_scalar!("SELECT max(line) FROM orders.lines WHERE order_id = $1", order);
     let next = last.fetch_one(&mut *conn).await?.unwrap_or(0) + 1;
     let lines = lines.iter().zip(next..).map(|((line, demand), n)| (order, line, demand, n));
-    insert_numbered(conn, lines.collect()).await
+    let mut writes = Writes::default();
+    let records = insert_numbered(&mut writes, &lines.collect::<Vec<_>>());
+    writes.send(conn).await?;
+    Ok(records)
 }
 
-async fn insert_numbered(
-    conn: &mut PgConnection,
-    lines: Vec<(Uuid, &DraftLine, &Demand, i32)>,
-) -> sqlx::Result<Vec<LineRecord>> {
+fn insert_numbered(writes: &mut Writes, lines: &[(Uuid, &DraftLine, &Demand, i32)]) -> Vec<LineRecord> {
     if lines.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let orders: Vec<Uuid> = lines.iter().map(|(order, ..)| *order).collect();
     let ids: Vec<Uuid> = lines.iter().map(|(_, line, ..)| line.id).collect();
@@ -191,7 +192,8 @@ async fn insert_numbered(
     let rates: Vec<i32> = lines.iter().map(|(_, line, ..)| line.terms.tax_rate).collect();
     let numbers: Vec<i32> = lines.iter().map(|(.., n)| *n).collect();
     let promised: Vec<Option<NaiveDate>> = lines.iter().map(|(_, line, ..)| line.promised_for).collect();
-    sqlx::query!(
+    add_write!(
+        writes,
         "INSERT INTO orders.lines (order_id, id, sku, quantity, price_amount, price_currency, line, discount, tax_rate, promised_for)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::int[],
                               $8::bigint[], $9::int[], $10::date[])",
@@ -205,12 +207,10 @@ async fn insert_numbered(
         &discounts,
         &rates,
         &promised as &[Option<NaiveDate>]
-    )
-    .execute(conn)
-    .await?;
-    let records = lines.into_iter().map(|(order_id, line, demand, _)| LineRecord {
+    );
+    let records = lines.iter().map(|(order_id, line, demand, _)| LineRecord {
         id: line.id,
-        order_id,
+        order_id: *order_id,
         sku: demand.sku.clone(),
         quantity: demand.quantity,
         terms: line.terms.clone(),
@@ -219,7 +219,7 @@ async fn insert_numbered(
         cancelled: 0,
         promised_for: line.promised_for,
     });
-    Ok(records.collect())
+    records.collect()
 }
 
 /// False when there is no such order.

@@ -20,11 +20,9 @@ use uuid::Uuid;
 
 use super::Caller;
 use super::clock::Timestamp;
-use super::db::Db;
+use super::db::{Db, Writes};
 use super::page::{Page, PageRequest};
 use super::reply::Reply;
-
-pub use repo::Answered;
 
 /// A representation larger than this is kept as its length and digest: more than a full batch answers, in bytes.
 const MOST: usize = 1024 * 1024;
@@ -143,21 +141,16 @@ fn bounded(json: String) -> String {
 
 /// Records a change in the transaction that makes it.
 pub async fn record_in_tx(conn: &mut PgConnection, entry: &Entry) -> sqlx::Result<()> {
-    repo::insert(conn, std::slice::from_ref(entry), &[]).await?;
-    Ok(())
+    let mut writes = Writes::default();
+    record_with(&mut writes, std::slice::from_ref(entry));
+    writes.send(conn).await
 }
 
-/// Records changes, and keeps answers under their Idempotency-Keys. Returns how many of these were kept: not those whose
-/// key has an answer already.
-pub(super) async fn record_answers_in_tx(
-    conn: &mut PgConnection,
-    entries: &[Entry],
-    answered: &[Answered<'_>],
-) -> sqlx::Result<usize> {
-    if entries.is_empty() && answered.is_empty() {
-        return Ok(0);
+/// Records changes with what else is written.
+pub(super) fn record_with(writes: &mut Writes, entries: &[Entry]) {
+    if !entries.is_empty() {
+        repo::insert(writes, entries);
     }
-    repo::insert(conn, entries, answered).await
 }
 
 /// Who made a change

@@ -5,62 +5,26 @@ use uuid::Uuid;
 
 use super::{By, Change, Entry, Filter, Place};
 use crate::platform::clock::Timestamp;
+use crate::platform::db::{Writes, add_write};
 use crate::platform::id;
 use crate::platform::page::PageRequest;
-use crate::platform::reply::Reply;
 
-/// An answer to be kept under an Idempotency-Key.
-#[derive(Debug)]
-pub struct Answered<'a> {
-    pub caller: Uuid,
-    pub key: &'a str,
-    pub fingerprint: &'a [u8],
-    pub status: i16,
-    /// JSON
-    pub headers: String,
-    pub body: &'a [u8],
-}
-
-impl<'a> Answered<'a> {
-    pub fn new(caller: Uuid, key: &'a str, fingerprint: &'a [u8], reply: &'a Reply) -> sqlx::Result<Self> {
-        let headers: Vec<(&str, &str)> =
-            reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let headers = serde_json::to_string(&headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
-        let status = i16::try_from(reply.status.as_u16()).expect("statuses are below 1000");
-        Ok(Self { caller, key, fingerprint, status, headers, body: reply.body_to_keep() })
-    }
-}
-
-/// Adds rows, and the answers with them: one statement, for it is in the way of every change. Returns how many answers
-/// were kept: not those whose key has one already.
-pub(super) async fn insert(
-    conn: &mut PgConnection,
-    entries: &[Entry],
-    answered: &[Answered<'_>],
-) -> sqlx::Result<usize> {
+/// Adds rows.
+pub(super) fn insert(writes: &mut Writes, entries: &[Entry]) {
     let ids: Vec<Uuid> = entries.iter().map(|_| id::new()).collect();
     let actors: Vec<Option<Uuid>> = entries.iter().map(|entry| entry.by.id()).collect();
     let status = |entry: &Entry| entry.status.map(|status| i16::try_from(status).expect("statuses are below 1000"));
     let statuses: Vec<Option<i16>> = entries.iter().map(status).collect();
     let addresses: Vec<Option<String>> = entries.iter().map(|e| e.address.map(|address| address.to_string())).collect();
-    let headers: Vec<&str> = answered.iter().map(|a| a.headers.as_str()).collect();
-    let kept = sqlx::query_scalar!(
-        r#"WITH audited AS (
-             INSERT INTO platform.audit (id, caller_kind, caller_id, caller_name, operation, path, subject, status,
-                                         request_id, address, before, after)
-             SELECT id, kind, caller, name, operation, path, subject, status, request_id, address::inet, before::json,
-                    after::json
-             FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
-                         $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[])
-                  AS e (id, kind, caller, name, operation, path, subject, status, request_id, address, before, after)
-         ), kept AS (
-             INSERT INTO platform.idempotency (caller, key, fingerprint, status, headers, body)
-             SELECT caller, key, fingerprint, status, headers::jsonb, body
-             FROM unnest($13::uuid[], $14::text[], $15::bytea[], $16::smallint[], $17::text[], $18::bytea[])
-                  AS a (caller, key, fingerprint, status, headers, body)
-             ON CONFLICT DO NOTHING RETURNING 1
-         )
-         SELECT count(*) AS "kept!" FROM kept"#,
+    add_write!(
+        writes,
+        "INSERT INTO platform.audit (id, caller_kind, caller_id, caller_name, operation, path, subject, status,
+                                     request_id, address, before, after)
+         SELECT id, kind, caller, name, operation, path, subject, status, request_id, address::inet, before::json,
+                after::json
+         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[])
+              AS e (id, kind, caller, name, operation, path, subject, status, request_id, address, before, after)",
         &ids,
         &text(entries, |e| Some(e.by.kind())) as &[Option<&str>],
         &actors as &[Option<Uuid>],
@@ -72,17 +36,8 @@ pub(super) async fn insert(
         &text(entries, |e| e.request_id.as_deref().map(|id| clipped(id, 64))) as &[Option<&str>],
         &addresses as &[Option<String>],
         &text(entries, |e| e.before.as_deref()) as &[Option<&str>],
-        &text(entries, |e| e.after.as_deref()) as &[Option<&str>],
-        &answered.iter().map(|a| a.caller).collect::<Vec<Uuid>>(),
-        &answered.iter().map(|a| a.key).collect::<Vec<&str>>() as &[&str],
-        &answered.iter().map(|a| a.fingerprint).collect::<Vec<&[u8]>>() as &[&[u8]],
-        &answered.iter().map(|a| a.status).collect::<Vec<i16>>(),
-        &headers as &[&str],
-        &answered.iter().map(|a| a.body).collect::<Vec<&[u8]>>() as &[&[u8]]
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(usize::try_from(kept).expect("a count"))
+        &text(entries, |e| e.after.as_deref()) as &[Option<&str>]
+    );
 }
 
 fn text<'a>(entries: &'a [Entry], of: impl Fn(&'a Entry) -> Option<&'a str>) -> Vec<Option<&'a str>> {

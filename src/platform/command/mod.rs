@@ -16,15 +16,16 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::audit::{self, Actor, Answered, Entry};
+use super::audit::{self, Actor, Entry};
 use super::client::ClientAddress;
+use super::db::{Db, Writes};
 use super::entity_tag::Versions;
 use super::extract::{self, Input};
 use super::intake::Admitted;
 use super::problem::{IDEMPOTENCY_IN_PROGRESS, IDEMPOTENCY_KEY_REUSED, PRECONDITION_FAILED, Problem};
 use super::reply::{Reply, etag};
 use super::schema::Schemas;
-use super::{Caller, Platform, db::Db};
+use super::{Caller, Platform};
 
 pub use repo::forget_old;
 pub use together::{Member, Together};
@@ -230,7 +231,7 @@ impl<T: Input> Command<T> {
         *self.told() = Told::default();
         match work(&mut tx, context, self).await {
             Ok(reply) => {
-                record(&mut tx, &[(self, &reply)]).await?;
+                record(&mut tx, Writes::default(), &[(self, &reply)]).await?;
                 tx.commit().await?;
                 Ok(reply)
             }
@@ -271,7 +272,7 @@ impl<T: Input> Command<T> {
             tx.rollback().await?;
             return earlier;
         }
-        record(&mut tx, &[(self, &reply)]).await?;
+        record(&mut tx, Writes::default(), &[(self, &reply)]).await?;
         tx.commit().await?;
         Ok(reply)
     }
@@ -328,20 +329,29 @@ fn in_progress() -> Problem {
     Problem::new(&IDEMPOTENCY_IN_PROGRESS, "a request with this Idempotency-Key is still running")
 }
 
-/// Adds to the audit trail, and stores the answers under their keys.
-async fn record<T: Input>(tx: &mut PgConnection, answered: &[(&Command<T>, &Reply)]) -> Result<(), Problem> {
+/// Writes what is left to be written, adds to the audit trail, and stores the answers under their keys.
+async fn record<T: Input>(
+    tx: &mut PgConnection,
+    mut writes: Writes,
+    answered: &[(&Command<T>, &Reply)],
+) -> Result<(), Problem> {
     let changes = answered.iter().filter(|(_, reply)| reply.is_of_a_change());
     let entries: Vec<Entry> = changes.map(|(command, reply)| command.entry(reply)).collect();
     let kept = answered.iter().filter_map(|(command, reply)| {
         let record = command.idempotency.as_ref()?;
-        Some(Answered::new(command.caller.id, &record.key, &record.fingerprint, reply))
+        Some(repo::Answered::new(command.caller.id, &record.key, &record.fingerprint, reply))
     });
-    let kept: Vec<Answered> = kept.collect::<sqlx::Result<_>>()?;
-    if audit::record_answers_in_tx(tx, &entries, &kept).await? == kept.len() {
-        return Ok(());
-    }
-    // Somebody committed the same key after we had looked for its answer, and before we got its lock.
-    Err(Problem::unavailable("a request with this Idempotency-Key was done meanwhile; repeat it").worth_another_try())
+    let kept: Vec<repo::Answered> = kept.collect::<sqlx::Result<_>>()?;
+    audit::record_with(&mut writes, &entries);
+    repo::keep(&mut writes, &kept);
+    writes.send(tx).await.map_err(|error| match error.as_database_error().and_then(|error| error.constraint()) {
+        // Somebody committed the same key after we had looked for its answer, and before we got its lock.
+        Some(repo::ONE_ANSWER) => {
+            let detail = "a request with this Idempotency-Key was done meanwhile; repeat it";
+            Problem::unavailable(detail).worth_another_try()
+        }
+        _ => error.into(),
+    })
 }
 
 /// How often a transaction was tried again that lost a race.

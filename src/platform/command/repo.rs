@@ -4,6 +4,7 @@ use axum::http::{HeaderName, StatusCode};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::platform::db::{Writes, add_write};
 use crate::platform::reply::Reply;
 
 /// A caller's key, and the advisory lock that stands for it.
@@ -47,6 +48,50 @@ pub(super) async fn claim(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Re
         Ok(if row.locked { Claimed::Free } else { Claimed::Elsewhere })
     });
     claimed.collect()
+}
+
+/// An answer to be kept under an Idempotency-Key.
+pub(super) struct Answered<'a> {
+    caller: Uuid,
+    key: &'a str,
+    fingerprint: &'a [u8],
+    status: i16,
+    /// JSON
+    headers: String,
+    body: &'a [u8],
+}
+
+impl<'a> Answered<'a> {
+    pub(super) fn new(caller: Uuid, key: &'a str, fingerprint: &'a [u8], reply: &'a Reply) -> sqlx::Result<Self> {
+        let headers: Vec<(&str, &str)> =
+            reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers = serde_json::to_string(&headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
+        let status = i16::try_from(reply.status.as_u16()).expect("statuses are below 1000");
+        Ok(Self { caller, key, fingerprint, status, headers, body: reply.body_to_keep() })
+    }
+}
+
+/// What is violated by a second answer under a key.
+pub(super) const ONE_ANSWER: &str = "idempotency_pkey";
+
+pub(super) fn keep(writes: &mut Writes, answered: &[Answered<'_>]) {
+    if answered.is_empty() {
+        return;
+    }
+    let headers: Vec<&str> = answered.iter().map(|a| a.headers.as_str()).collect();
+    add_write!(
+        writes,
+        "INSERT INTO platform.idempotency (caller, key, fingerprint, status, headers, body)
+         SELECT caller, key, fingerprint, status, headers::jsonb, body
+         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::smallint[], $5::text[], $6::bytea[])
+              AS a (caller, key, fingerprint, status, headers, body)",
+        &answered.iter().map(|a| a.caller).collect::<Vec<Uuid>>(),
+        &answered.iter().map(|a| a.key).collect::<Vec<&str>>() as &[&str],
+        &answered.iter().map(|a| a.fingerprint).collect::<Vec<&[u8]>>() as &[&[u8]],
+        &answered.iter().map(|a| a.status).collect::<Vec<i16>>(),
+        &headers as &[&str],
+        &answered.iter().map(|a| a.body).collect::<Vec<&[u8]>>() as &[&[u8]]
+    );
 }
 
 fn reply(status: i16, headers: serde_json::Value, body: Vec<u8>) -> sqlx::Result<Reply> {

@@ -4,6 +4,7 @@
 //! row in the audit trail. One that is refused leaves no trace and does not fail its neighbours. Where the transaction
 //! itself fails, each is tried again alone, so that no one suffers for another.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -12,7 +13,7 @@ use sqlx::PgConnection;
 
 use super::{Command, Told, Tries, claim, record};
 use crate::platform::coalesce::{Coalescer, Keys, Refused, Shape};
-use crate::platform::db::{Db, Tx};
+use crate::platform::db::{Db, Tx, Writes};
 use crate::platform::extract::Input;
 use crate::platform::problem::{OVERLOADED, Problem};
 use crate::platform::reply::Reply;
@@ -25,6 +26,19 @@ pub struct Member<T, C> {
 
 /// An answer for each member, in their order. What is refused must have changed nothing.
 type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
+
+/// What carries out commands of one kind.
+pub trait Work<T, C>:
+    for<'a> Fn(&'a mut PgConnection, &'a mut Writes, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync
+{
+}
+
+impl<T, C, W> Work<T, C> for W where
+    W: for<'a> Fn(&'a mut PgConnection, &'a mut Writes, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes>
+        + Send
+        + Sync
+{
+}
 
 /// The transaction for it, begun before it is known who goes along.
 type Begun = sqlx::Result<Tx>;
@@ -39,10 +53,11 @@ impl<T, C> Clone for Together<T, C> {
 }
 
 impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
-    /// `work` may run more than once, so it must do nothing outside the transaction.
+    /// `work` may run more than once, so it must do nothing outside the transaction. What it leaves in the writes is written
+    /// with the audit trail and the answers.
     pub fn new<W>(name: &'static str, shape: Shape, db: Db, work: W) -> Self
     where
-        W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync + 'static,
+        W: Work<T, C> + 'static,
     {
         let (work, begins) = (Arc::new(work), db.clone());
         let begin = move || {
@@ -78,7 +93,7 @@ async fn carry_out<T: Input, C: Send + Sync, W>(
     work: &W,
 ) -> Vec<Result<Reply, Problem>>
 where
-    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+    W: Work<T, C>,
 {
     let problem = match attempts(db, begun, members, work).await {
         Ok(outcomes) => return outcomes,
@@ -103,7 +118,7 @@ async fn attempts<T: Input, C: Send + Sync, W>(
     work: &W,
 ) -> Outcomes
 where
-    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+    W: Work<T, C>,
 {
     let mut tries = Tries::default();
     loop {
@@ -117,7 +132,7 @@ where
 
 async fn attempt<T: Input, C: Send + Sync, W>(begun: Begun, members: &[&Member<T, C>], work: &W) -> Outcomes
 where
-    W: for<'a> Fn(&'a mut PgConnection, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync,
+    W: Work<T, C>,
 {
     let mut tx = begun?;
     let commands: Vec<&Command<T>> = members.iter().map(|member| &member.command).collect();
@@ -126,14 +141,15 @@ where
     if !open.is_empty() {
         let asked: Vec<&Member<T, C>> = open.iter().map(|n| members[*n]).collect();
         asked.iter().for_each(|member| *member.command.told() = Told::default());
-        let answers = work(&mut tx, &asked).await?;
+        let mut writes = Writes::default();
+        let answers = work(&mut tx, &mut writes, &asked).await?;
         assert_eq!(answers.len(), asked.len(), "every member has its answer");
         // Refusals are kept as they are told; what is the server's fault is not.
-        let kept: Vec<Option<Reply>> =
+        let kept: Vec<Option<Cow<Reply>>> =
             asked.iter().zip(&answers).map(|(member, answer)| to_keep(member, answer)).collect();
         let recorded: Vec<(&Command<T>, &Reply)> =
-            asked.iter().zip(&kept).filter_map(|(member, reply)| Some((&member.command, reply.as_ref()?))).collect();
-        record(&mut tx, &recorded).await?;
+            asked.iter().zip(&kept).filter_map(|(member, reply)| Some((&member.command, reply.as_deref()?))).collect();
+        record(&mut tx, writes, &recorded).await?;
         for (n, answer) in open.into_iter().zip(answers) {
             outcomes[n] = Some(answer);
         }
@@ -142,11 +158,11 @@ where
     Ok(outcomes.into_iter().map(|outcome| outcome.expect("answered above")).collect())
 }
 
-fn to_keep<T: Input, C>(member: &Member<T, C>, answer: &Result<Reply, Problem>) -> Option<Reply> {
+fn to_keep<'a, T: Input, C>(member: &Member<T, C>, answer: &'a Result<Reply, Problem>) -> Option<Cow<'a, Reply>> {
     match answer {
-        Ok(reply) => Some(reply.clone()),
+        Ok(reply) => Some(Cow::Borrowed(reply)),
         Err(problem) if problem.status().is_client_error() && member.command.idempotency.is_some() => {
-            Some(member.command.refusal(problem))
+            Some(Cow::Owned(member.command.refusal(problem)))
         }
         Err(_) => None,
     }

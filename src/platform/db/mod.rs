@@ -7,6 +7,7 @@ mod lender;
 pub mod private;
 mod role;
 pub mod text;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use health::Health;
 pub use lender::Tx;
 use lender::{Lender, Lent};
 pub use role::Application;
+pub use writes::Writes;
+pub(crate) use writes::add_write;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

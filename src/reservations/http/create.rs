@@ -4,6 +4,7 @@ use axum::extract::State;
 
 use crate::access::Limits;
 use crate::platform::command::{Command, Together};
+use crate::platform::db::Writes;
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
@@ -36,7 +37,9 @@ pub(super) async fn create_reservation(
     // One that is replaced may be sold meanwhile, and then the whole transaction is in vain.
     let run = command.run((reservations, limits), |tx, (reservations, limits), command| {
         Box::pin(async move {
-            let mut outcomes = reservations.create_in_tx(tx, &[(&command.body.0, limits)]).await?;
+            let mut writes = Writes::default();
+            let mut outcomes = reservations.create_in_tx(tx, &mut writes, &[(&command.body.0, limits)]).await?;
+            writes.send(tx).await?;
             reply(outcomes.pop().expect("one was asked for"))
         })
     });
@@ -46,11 +49,11 @@ pub(super) async fn create_reservation(
 pub(super) type Queue = Together<Json<NewReservation>, Limits>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("reserve", SHAPE, reservations.db.clone(), move |tx, members| {
+    Queue::new("reserve", SHAPE, reservations.db.clone(), move |tx, writes, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let requests: Vec<_> = members.iter().map(|member| (&member.command.body.0, &member.context)).collect();
-            let outcomes = reservations.create_in_tx(tx, &requests).await?;
+            let outcomes = reservations.create_in_tx(tx, writes, &requests).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })
     })

@@ -5,6 +5,7 @@ use axum::extract::State;
 use crate::access::Limits;
 use crate::platform::batch::{Batch, BatchAnswer};
 use crate::platform::command::Command;
+use crate::platform::db::Writes;
 use crate::platform::problem::Problem;
 use crate::platform::reply::Reply;
 use crate::reservations::{NewReservation, Reservations};
@@ -27,7 +28,9 @@ pub(super) async fn create_reservations_batch(
     let run = command.run((reservations, limits), |tx, (reservations, limits), command| {
         Box::pin(async move {
             let requests: Vec<_> = command.body.valid().iter().map(|request| (request, limits)).collect();
-            let outcomes = reservations.create_in_tx(tx, &requests).await?;
+            let mut writes = Writes::default();
+            let outcomes = reservations.create_in_tx(tx, &mut writes, &requests).await?;
+            writes.send(tx).await?;
             Ok(command.body.answer(outcomes)?.reply())
         })
     });

@@ -49,7 +49,7 @@ pub(super) async fn extend_reservation(
 pub(super) type Queue = Together<Json<Extension>, (Uuid, Limits)>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("extend", SHAPE, reservations.db.clone(), move |tx, members| {
+    Queue::new("extend", SHAPE, reservations.db.clone(), move |tx, writes, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let asked: Vec<(Uuid, &Limits)> = members.iter().map(|m| (m.context.0, &m.context.1)).collect();
@@ -59,7 +59,7 @@ pub(super) fn queue(reservations: Reservations) -> Queue {
                 Ok((found, member.command.body.0.ttl_seconds))
             });
             let (extensions, refused) = sift(found);
-            let outcomes = refused.weave(reservations.extend_in_tx(tx, &extensions).await?);
+            let outcomes = refused.weave(reservations.extend_in_tx(tx, writes, &extensions).await?);
             Ok(outcomes.into_iter().map(|outcome| Ok(Reply::resource(&outcome?))).collect())
         })
     })

@@ -14,9 +14,9 @@ use utoipa_axum::routes;
 use super::Reservations;
 use crate::platform::coalesce::Shape;
 
-/// Of the queues of calls that are carried out together. Few at once make large batches; a second lets one be carried out
+/// Of the queues of calls that are carried out together. Few lanes make large batches; a second lets one be carried out
 /// while another waits for the disk.
-const SHAPE: Shape = Shape { at_once: 2, batch: 128, waiting: 2048 };
+const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 2048 };
 
 /// What the handlers work with.
 #[derive(Clone)]

@@ -36,7 +36,7 @@ pub(super) async fn release_reservation(
 pub(super) type Queue = Together<NoBody, (Uuid, Limits)>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("release", SHAPE, reservations.db.clone(), move |tx, members| {
+    Queue::new("release", SHAPE, reservations.db.clone(), move |tx, writes, members| {
         let reservations = reservations.clone();
         Box::pin(async move {
             let asked: Vec<(Uuid, &Limits)> = members.iter().map(|m| (m.context.0, &m.context.1)).collect();
@@ -46,7 +46,7 @@ pub(super) fn queue(reservations: Reservations) -> Queue {
                 Ok(found)
             });
             let (found, refused) = sift::<_, Problem>(found);
-            let released = reservations.release_in_tx(tx, &found).await?.into_iter();
+            let released = reservations.release_in_tx(tx, writes, &found).await?.into_iter();
             Ok(refused.weave(released.map(|released| Ok(released.map(|()| Reply::no_content())?))))
         })
     })
