@@ -240,7 +240,7 @@ impl Carts {
         let reserved = Reserved { new, reservation, limits, terms: Some(&terms) };
         let mut writes = Writes::default();
         let mut placed = self.orders.place_reserved_in_tx(conn, &mut writes, &[reserved]).await?;
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         Ok(placed.pop().expect("one for one")?)
     }
 

@@ -127,7 +127,7 @@ impl Events {
     pub async fn publish_in_tx(conn: &mut PgConnection, events: &[Event]) -> sqlx::Result<()> {
         let mut writes = Writes::default();
         Self::publish_with(&mut writes, events);
-        writes.send(conn).await
+        writes.write_out(conn).await
     }
 
     /// The same with what else is written. To be called once for these, for the events of one call alone are in order.

@@ -51,7 +51,7 @@ impl Inventory {
         let products = book.newly_servable();
         if !products.is_empty() {
             // Some of those that wait may be about to be written.
-            writes.send(conn).await?;
+            writes.write_out(conn).await?;
         }
         self.serve(conn, book, products).await
     }
@@ -104,7 +104,7 @@ impl Inventory {
                     let mut writes = Writes::default();
                     repo::claims::reduce_backorders(&mut writes, &taken);
                     repo::claims::add_allocations(&mut writes, &claims.iter().collect::<Vec<_>>());
-                    writes.send(conn).await?;
+                    writes.write_out(conn).await?;
                     let parts = served.iter().flat_map(|(line, s)| s.parts.iter().map(move |part| (line, part)));
                     news.extend(parts.map(|(line, part)| events::backorder_allocated(line, part)));
                 }

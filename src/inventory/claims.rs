@@ -294,7 +294,7 @@ impl Inventory {
         repo::claims::delete_claims(&mut writes, order);
         let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
         Events::publish_with(&mut writes, &news);
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         Ok(claims)
     }
 

@@ -96,7 +96,7 @@ impl Inventory {
         let Closed { movements, changes, served, book } = self.close(conn, &mut writes, book, actor).await?;
         let news: Vec<Event> = changes.into_iter().chain(served).collect();
         Events::publish_with(&mut writes, &news);
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         Ok((movements, book))
     }
 }

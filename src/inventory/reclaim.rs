@@ -75,7 +75,7 @@ impl Inventory {
         repo::claims::add_allocations(&mut writes, &given.iter().collect::<Vec<_>>());
         let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
         Events::publish_with(&mut writes, &news);
-        Ok(writes.send(conn).await?)
+        Ok(writes.write_out(conn).await?)
     }
 
     /// Locks the products of these lines, and reads what the order is promised of them.
@@ -117,7 +117,7 @@ async fn take_off(conn: &mut PgConnection, taken: &[Claim]) -> sqlx::Result<()> 
     let mut writes = Writes::default();
     let waiting: Vec<Units> = waiting.into_iter().filter(|(_, units)| *units > 0).collect();
     repo::claims::reduce_backorders(&mut writes, &waiting);
-    writes.send(conn).await?;
+    writes.write_out(conn).await?;
     let mut by_warehouse: BTreeMap<&str, Vec<Units>> = BTreeMap::new();
     for claim in taken {
         for part in &claim.sourced.parts {

@@ -80,7 +80,7 @@ impl Inventory {
                 gap.sku, gap.warehouse, gap.ledger
             ));
         }
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         done.extend(repo::check::repair_claims(conn).await?);
         Ok(done)
     }

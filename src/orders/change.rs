@@ -278,7 +278,7 @@ impl Orders {
         };
         let mut writes = Writes::default();
         let committed = self.inventory.allocate_in_tx(conn, &mut writes, &wanted).await?;
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         repo::add_lines(conn, order.head.id, new).await?;
         self.updated_in_tx(conn, order, None, committed.changes, committed.served).await
     }

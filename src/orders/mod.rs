@@ -151,7 +151,7 @@ impl Orders {
         let mut committed = self.inventory.allocate_in_tx(conn, &mut writes, &draft.order).await?;
         let oversold = std::mem::take(&mut committed.oversold);
         let mut orders = self.write_in_tx(conn, &mut writes, &[draft], committed, now).await?;
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         Ok((orders.pop().expect("one draft makes one order"), oversold))
     }
 

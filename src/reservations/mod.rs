@@ -97,7 +97,7 @@ impl Reservations {
         repo::insert(&mut writes, std::slice::from_ref(&made));
         news.push(events::of("reservation.created", &made));
         Events::publish_with(&mut writes, &news);
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         Ok(made)
     }
 
@@ -111,7 +111,7 @@ impl Reservations {
         let found = self.find(conn, id).await?;
         let mut writes = Writes::default();
         let mut extended = self.extend_in_tx(conn, &mut writes, &[(found, ttl_seconds)]).await?;
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         match extended.pop().expect("one for one") {
             Ok(extended) => Ok(Some(extended)),
             Err(Error::Ended(_)) => Ok(None),
@@ -124,7 +124,7 @@ impl Reservations {
         let found = self.find(conn, id).await?;
         let mut writes = Writes::default();
         let mut released = self.release_in_tx(conn, &mut writes, &[found]).await?;
-        writes.send(conn).await?;
+        writes.write_out(conn).await?;
         match released.pop().expect("one for one") {
             Ok(()) | Err(Error::Ended(_)) => Ok(()),
             Err(error) => Err(error),

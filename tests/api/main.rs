@@ -49,3 +49,4 @@ mod users;
 mod warehouses_channels;
 mod webhooks;
 mod workflows;
+mod writes;

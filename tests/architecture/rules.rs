@@ -83,8 +83,8 @@ fn stair_and_doors(source: &Source, facts: &Facts, found: &mut Vec<Violation>) {
 
 fn sql(source: &Source, facts: &Facts, found: &mut Vec<Violation>) {
     let runs_sql = |path: &&Vec<String>| {
-        path[0] == "sqlx"
-            && path[1..].iter().any(|s| s.starts_with("query") || s == "QueryBuilder" || s.starts_with("raw_sql"))
+        let of_sqlx = |s: &String| s.starts_with("query") || s == "QueryBuilder" || s.starts_with("raw_sql");
+        path.last().is_some_and(|last| last == "add_write") || (path[0] == "sqlx" && path[1..].iter().any(of_sqlx))
     };
     if SQL_ELSEWHERE.iter().any(|(path, _)| *path == source.path) {
         return;

@@ -173,7 +173,7 @@ pub(super) async fn add_lines(
     let lines = lines.iter().zip(next..).map(|((line, demand), n)| (order, line, demand, n));
     let mut writes = Writes::default();
     let records = insert_numbered(&mut writes, &lines.collect::<Vec<_>>());
-    writes.send(conn).await?;
+    writes.write_out(conn).await?;
     Ok(records)
 }
 

@@ -143,7 +143,7 @@ fn bounded(json: String) -> String {
 pub async fn record_in_tx(conn: &mut PgConnection, entry: &Entry) -> sqlx::Result<()> {
     let mut writes = Writes::default();
     record_with(&mut writes, std::slice::from_ref(entry));
-    writes.send(conn).await
+    writes.write_out(conn).await
 }
 
 /// Records changes with what else is written.

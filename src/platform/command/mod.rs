@@ -344,7 +344,7 @@ async fn record<T: Input>(
     let kept: Vec<repo::Answered> = kept.collect::<sqlx::Result<_>>()?;
     audit::record_with(&mut writes, &entries);
     repo::keep(&mut writes, &kept);
-    writes.send(tx).await.map_err(|error| match error.as_database_error().and_then(|error| error.constraint()) {
+    writes.write_out(tx).await.map_err(|error| match error.as_database_error().and_then(|error| error.constraint()) {
         // Somebody committed the same key after we had looked for its answer, and before we got its lock.
         Some(repo::ONE_ANSWER) => {
             let detail = "a request with this Idempotency-Key was done meanwhile; repeat it";

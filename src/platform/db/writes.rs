@@ -13,7 +13,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Type};
 
-/// Gathered by [`add_write!`], and written by [`Writes::send`]. Dropped, they are not.
+/// Gathered by [`add_write!`], and written by [`Writes::write_out`]. Dropped, they are not.
 #[derive(Default)]
 pub struct Writes {
     statements: Vec<Statement>,
@@ -61,7 +61,7 @@ impl Writes {
     }
 
     /// Writes what was gathered; nothing is left.
-    pub async fn send(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    pub async fn write_out(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let Self { statements, arguments, fault } = std::mem::take(self);
         if let Some(fault) = fault {
             return Err(sqlx::Error::Encode(fault));

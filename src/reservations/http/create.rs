@@ -39,7 +39,7 @@ pub(super) async fn create_reservation(
         Box::pin(async move {
             let mut writes = Writes::default();
             let mut outcomes = reservations.create_in_tx(tx, &mut writes, &[(&command.body.0, limits)]).await?;
-            writes.send(tx).await?;
+            writes.write_out(tx).await?;
             reply(outcomes.pop().expect("one was asked for"))
         })
     });

@@ -30,7 +30,7 @@ pub(super) async fn create_reservations_batch(
             let requests: Vec<_> = command.body.valid().iter().map(|request| (request, limits)).collect();
             let mut writes = Writes::default();
             let outcomes = reservations.create_in_tx(tx, &mut writes, &requests).await?;
-            writes.send(tx).await?;
+            writes.write_out(tx).await?;
             Ok(command.body.answer(outcomes)?.reply())
         })
     });
