@@ -7,8 +7,9 @@
 use futures::future::{join, join_all};
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
-use crate::harness::{Answer, Server, assert_no_deadlocks, each};
+use crate::harness::{Answer, Server, assert_no_deadlocks, each, eventually};
 
 pub fn one(sku: &str) -> Value {
     json!({"lines": [{"sku": sku, "quantity": 1}]})
@@ -238,4 +239,34 @@ async fn a_product_is_stocked_or_deleted_and_a_barcode_given_once() {
         assert_eq!(count(created, 201, (409, "already-exists")), 1);
     }
     finish(servers).await;
+}
+
+/// Somebody commits an answer under the key after this call has looked for one: it is told that answer, and does nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_committed_meanwhile_stands() {
+    let server = Server::start().await;
+    server.shop(&[("TEA", 10)]).await;
+    for (path, body) in [
+        ("/v1/reservations", json!({"lines": [{"sku": "TEA", "quantity": 1}]})),
+        ("/v1/orders", json!({"lines": [{"sku": "TEA", "quantity": 1}]})),
+    ] {
+        let first = server.post_once(path, "key", body.clone()).await.expect(201);
+        let available = server.available("TEA").await;
+        server.sql("CREATE TABLE answers AS SELECT * FROM platform.idempotency").await.unwrap();
+        server.sql("DELETE FROM platform.idempotency").await.unwrap();
+        let mut owner = server.app.db.owner_conn().await.unwrap();
+        let mut tx = owner.begin().await.unwrap();
+        sqlx::query("INSERT INTO platform.idempotency SELECT * FROM answers").execute(&mut *tx).await.unwrap();
+        let waits = async {
+            let waiting = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+            eventually("the call waits for the answer", || async { server.text(waiting).await == "1\n" }).await;
+            tx.commit().await.unwrap();
+        };
+        let (again, ()) = futures::join!(server.post_once(path, "key", body), waits);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{path}");
+        assert_eq!(again.expect(201)["id"], first["id"]);
+        assert_eq!(server.available("TEA").await, available);
+        server.sql("DROP TABLE answers; DELETE FROM platform.idempotency").await.unwrap();
+    }
+    server.assert_clean().await;
 }
