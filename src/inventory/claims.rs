@@ -10,7 +10,7 @@ use super::model::sourcing::{Demand, Sourced};
 use super::model::views::Shortage;
 use super::repo::claims::{Claim, Hold, NewBackorder};
 use super::{Closed, Error, Inventory, Result, SERVER, repo};
-use crate::events::{Event, Events};
+use crate::events::Event;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Writes;
 use crate::platform::problem::Fault;
@@ -292,9 +292,7 @@ impl Inventory {
         }
         let mut writes = Writes::default();
         repo::claims::delete_claims(&mut writes, order);
-        let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
-        Events::publish_with(&mut writes, &news);
-        writes.write_out(conn).await?;
+        self.close_and_tell_with(conn, writes, book, SERVER).await?;
         Ok(claims)
     }
 

@@ -92,7 +92,17 @@ impl Inventory {
 
     /// The same, and publishes all of its news. Gives the movements booked, and the book as it was written.
     async fn close_and_tell(&self, conn: &mut PgConnection, book: Book, actor: Uuid) -> Result<(Vec<Uuid>, Book)> {
-        let mut writes = Writes::default();
+        self.close_and_tell_with(conn, Writes::default(), book, actor).await
+    }
+
+    /// The same with what is to be written already.
+    async fn close_and_tell_with(
+        &self,
+        conn: &mut PgConnection,
+        mut writes: Writes,
+        book: Book,
+        actor: Uuid,
+    ) -> Result<(Vec<Uuid>, Book)> {
         let Closed { movements, changes, served, book } = self.close(conn, &mut writes, book, actor).await?;
         let news: Vec<Event> = changes.into_iter().chain(served).collect();
         Events::publish_with(&mut writes, &news);

@@ -73,9 +73,8 @@ impl Inventory {
         take_off(conn, &taken).await?;
         let mut writes = Writes::default();
         repo::claims::add_allocations(&mut writes, &given.iter().collect::<Vec<_>>());
-        let news = self.close(conn, &mut writes, book, SERVER).await?.into_news();
-        Events::publish_with(&mut writes, &news);
-        Ok(writes.write_out(conn).await?)
+        self.close_and_tell_with(conn, writes, book, SERVER).await?;
+        Ok(())
     }
 
     /// Locks the products of these lines, and reads what the order is promised of them.

@@ -415,7 +415,7 @@ mod tests {
         gate.add_permits(3);
         let mut batches = Vec::new();
         for asked in asked {
-            batches.push(asked.await.unwrap().unwrap().1);
+            batches.push(asked.await.expect("no panic").expect("there is room").1);
         }
         assert_eq!(batches, [vec![0], vec![1, 2], vec![1, 2], vec![3]]);
     }
@@ -439,7 +439,7 @@ mod tests {
                     let keys: BTreeSet<u8> = items.iter().flat_map(|(_, keys)| keys.clone()).collect();
                     let is_free = |others: &BTreeSet<u8>| others.is_disjoint(&keys);
                     let (beside, is_alone) = {
-                        let mut began = began.lock().unwrap();
+                        let mut began = began.lock().expect("nobody panics with it");
                         let seen = (began.len(), began.iter().all(is_free));
                         began.push(keys.clone());
                         seen
@@ -447,15 +447,15 @@ mod tests {
                     for _ in 0..items[0].0 % 5 {
                         tokio::task::yield_now().await;
                     }
-                    let mut began = began.lock().unwrap();
-                    let place = began.iter().position(|it| *it == keys).unwrap();
+                    let mut began = began.lock().expect("nobody panics with it");
+                    let place = began.iter().position(|it| *it == keys).expect("it was added when it began");
                     began.swap_remove(place);
-                    ended.lock().unwrap().extend(items.iter().cloned());
+                    ended.lock().expect("nobody panics with it").extend(items.iter().cloned());
                     items.iter().map(|_| beside < lanes && is_alone && items.len() <= batch).collect()
                 }
                 .boxed()
             });
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime of one thread");
             let answers = runtime.block_on(async {
                 let mut answers = Vec::new();
                 for (n, (keys, gathers, pause)) in asked.iter().cloned().enumerate() {
@@ -468,9 +468,9 @@ mod tests {
                 }
                 join_all(answers).await
             });
-            prop_assert!(answers.into_iter().all(|answer| answer.unwrap() == Ok(true)));
+            prop_assert!(answers.into_iter().all(|answer| answer.expect("no panic") == Ok(true)));
             for key in 0..6 {
-                let done = done.lock().unwrap();
+                let done = done.lock().expect("nobody panics with it");
                 let order: Vec<usize> = done.iter().filter(|(_, keys)| keys.contains(&key)).map(|(n, _)| *n).collect();
                 prop_assert!(order.is_sorted(), "{key}: {order:?}");
             }
