@@ -39,10 +39,12 @@ fn measure(bench: &mut Bench, report: &mut Report, products: u64, name: &str) {
     let available = Operation::Available { products: 1, of };
     // Once for nothing: what was just written has to be read first.
     bench.load(&reserve, CLIENTS);
-    let reserved = bench.load(&reserve, CLIENTS);
-    let read = bench.load(&available, CLIENTS);
-    report.growth(name, &reserved, &read);
-    bench.progress.inc(1);
+    for _ in 0..bench.runs() {
+        let reserved = bench.load(&reserve, CLIENTS);
+        let read = bench.load(&available, CLIENTS);
+        report.growth(name, reserved, read);
+    }
+    bench.progress.inc(2 * bench.runs() as u64 + 4);
 }
 
 /// `P-{from}` up to `P-{to - 1}`, with stock of each.

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Connection;
-use crate::server::{Server, command_of, place};
+use crate::server::{Server, at_work, command_of, place};
 
 /// The limits on one client that a bench, which is one client, would meet. All else is as it comes.
 const RAISED: &[(&str, &str)] = &[
@@ -125,11 +125,33 @@ impl House {
         command
     }
 
-    pub fn psql(&self, database: &str, arguments: &[&str]) {
-        let mut psql = self.postgres_program("psql");
-        psql.args(["--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname", database]).args(arguments);
-        let output = psql.output().expect("psql stands beside initdb");
+    pub fn psql(&self, database: &str, arguments: &[&str]) -> String {
+        let output = self.try_psql(database, arguments);
         assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    pub fn try_psql(&self, database: &str, arguments: &[&str]) -> Output {
+        let mut psql = self.postgres_program("psql");
+        psql.args([
+            "--quiet",
+            "--no-psqlrc",
+            "--no-align",
+            "--tuples-only",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "--dbname",
+            database,
+        ]);
+        psql.args(arguments).output().expect("psql stands beside initdb")
+    }
+
+    pub fn server_process(&self) -> i32 {
+        self.server().process.pid()
+    }
+
+    pub fn postgres_processes(&self) -> Vec<i32> {
+        at_work(&self.data())
     }
 
     /// The self-check finds nothing.

@@ -14,6 +14,7 @@ mod growth;
 mod house;
 mod limits;
 mod measure;
+mod profile;
 mod report;
 mod scenarios;
 #[path = "../../tests/support/server.rs"]
@@ -34,7 +35,7 @@ use crate::scenarios::Bench;
 #[derive(Debug, Parser)]
 #[command(name = "load")]
 pub struct Args {
-    /// Only these scenarios and limits (R1, R2, R3, R4, O1, O2, A1, A2, E1, G1, M1, S1, OPEN)
+    /// Only these scenarios and limits (R1, R2, R3, R4, O1, O2, A1, A2, E1, G1, M1, S1, OPEN, PROFILE)
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Numbers of clients

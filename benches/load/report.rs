@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::Args;
 use crate::measure::{Figures, median};
+use crate::profile::{Profile, Statement};
 
 /// Around the table, in the page that shows it.
 const BEGIN: &str = "<!-- as benches/run measured it -->";
@@ -26,7 +27,26 @@ pub struct Report {
     memory: Vec<(String, f64, f64)>,
     start_up: Option<(f64, f64)>,
     expiry: Option<Expiry>,
-    growth: Vec<(String, Figures, Figures)>,
+    growth: Vec<Growth>,
+    profiles: Vec<Profile>,
+}
+
+/// A shop of G1, in the order in which it grew.
+#[derive(Serialize)]
+struct Growth {
+    shop: String,
+    reserved: Vec<Figures>,
+    read: Vec<Figures>,
+}
+
+impl Growth {
+    fn reserved(&self) -> f64 {
+        median(self.reserved.iter().map(|figures| figures.rate).collect())
+    }
+
+    fn read(&self) -> f64 {
+        median(self.read.iter().map(|figures| figures.rate).collect())
+    }
 }
 
 #[derive(Serialize)]
@@ -80,8 +100,22 @@ impl Report {
         self.expiry = Some(Expiry { before: before.clone(), during: during.clone(), free_after, swept_after });
     }
 
-    pub fn growth(&mut self, name: &str, reserved: &Figures, read: &Figures) {
-        self.growth.push((name.to_owned(), reserved.clone(), read.clone()));
+    /// One run of each.
+    pub fn growth(&mut self, shop: &str, reserved: Figures, read: Figures) {
+        match self.growth.iter_mut().find(|growth| growth.shop == shop) {
+            Some(growth) => {
+                growth.reserved.push(reserved);
+                growth.read.push(read);
+            }
+            None => {
+                let (reserved, read) = (vec![reserved], vec![read]);
+                self.growth.push(Growth { shop: shop.to_owned(), reserved, read });
+            }
+        }
+    }
+
+    pub fn profile(&mut self, profile: Profile) {
+        self.profiles.push(profile);
     }
 
     fn median(&self, name: &str, clients: usize, of: fn(&Figures) -> f64) -> f64 {
@@ -106,7 +140,7 @@ impl Report {
         let idle = self.memory.iter().find(|(when, ..)| when == "idle").map_or(f64::NAN, |(_, now, _)| *now);
         let peak = self.memory.iter().map(|(.., most)| *most).fold(f64::NAN, f64::max);
         let expiry = self.expiry.as_ref();
-        let growth = |of: fn(&(String, Figures, Figures)) -> f64| match self.growth.as_slice() {
+        let growth = |of: fn(&Growth) -> f64| match self.growth.as_slice() {
             [first, .., last] => of(first) / of(last),
             _ => f64::NAN,
         };
@@ -121,8 +155,8 @@ impl Report {
             most("p50 of R1 at 1, times the p50 of L3 at 1", self.median("R1", 1, |f| f.p50) / l3(1), 1.5),
             most("E1: all free, seconds after they were due", expiry.map_or(f64::NAN, |e| e.free_after), 1.0),
             least("E1: R3 meanwhile, times R3 before", expiry.map_or(f64::NAN, |e| e.during.rate / e.before.rate), 0.7),
-            most("G1: cost of R1 in the largest shop, times that in the smallest", growth(|g| g.1.rate), 1.3),
-            most("G1: cost of A1 in the largest shop, times that in the smallest", growth(|g| g.2.rate), 1.3),
+            most("G1: cost of R1 in the largest shop, times that in the smallest", growth(Growth::reserved), 1.3),
+            most("G1: cost of A1 in the largest shop, times that in the smallest", growth(Growth::read), 1.3),
             most("memory when idle, MiB", idle, 64.0),
             most("memory at most, MiB", peak, 256.0),
         ]
@@ -178,13 +212,37 @@ impl Report {
         }
         if !self.growth.is_empty() {
             *text += "\n| G1, 64 clients | R1 per second | A1 per second |\n| --- | --- | --- |\n";
-            for (name, reserved, read) in &self.growth {
-                let _ = writeln!(text, "| {name} | {:.0} | {:.0} |", reserved.rate, read.rate);
+            for growth in &self.growth {
+                let _ = writeln!(text, "| {} | {:.0} | {:.0} |", growth.shop, growth.reserved(), growth.read());
             }
         }
+        self.where_the_time_goes(text);
         *text += "\n| M1: memory after | MiB | at most so far |\n| --- | --- | --- |\n";
         for (when, now, most) in &self.memory {
             let _ = writeln!(text, "| {when} | {now:.0} | {most:.0} |");
+        }
+    }
+
+    fn where_the_time_goes(&self, text: &mut String) {
+        if self.profiles.is_empty() {
+            return;
+        }
+        *text += "\nProcessor time for each call, in µs:\n\n\
+                  | what | clients | per second | Postgres | server | client |\n| --- | --- | --- | --- | --- | --- |\n";
+        for Profile { name, clients, rate, postgres, server, client, .. } in &self.profiles {
+            let _ = writeln!(text, "| {name} | {clients} | {rate:.0} | {postgres:.0} | {server:.0} | {client:.0} |");
+        }
+        for Profile { name, clients, rate, statements, .. } in &self.profiles {
+            let calls = rate * self.seconds as f64;
+            let _ = writeln!(
+                text,
+                "\nStatements, {name} with {clients} clients, executed in µs:\n\n\
+                 | statement | calls | each | for each {name} |\n| --- | --- | --- | --- |"
+            );
+            for Statement { text: sql, calls: own, mean, total } in statements {
+                let sql = sql.replace('|', "\\|");
+                let _ = writeln!(text, "| `{sql}` | {own:.0} | {mean:.0} | {:.1} |", total / calls);
+            }
         }
     }
 

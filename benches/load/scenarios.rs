@@ -13,11 +13,12 @@ use crate::growth;
 use crate::house::House;
 use crate::limits::{self, Bare, Limit};
 use crate::measure::{Figures, closed, open};
+use crate::profile;
 use crate::report::Report;
 use crate::shop::{Operation, Pick, Place, Shopper};
 
 /// Of the shop that most scenarios go to.
-const PRODUCTS: usize = 10_000;
+pub const PRODUCTS: usize = 10_000;
 
 /// Clients that reserve in the background of a scenario that has somebody do so.
 const BACKGROUND: usize = 8;
@@ -59,8 +60,9 @@ impl Bench {
         let crowds = self.connections.len();
         let closed = ["R1", "R2", "R3", "R4", "O1", "O2", "A1", "A2"].iter().filter(|name| self.wants(name)).count();
         let alone = ["OPEN", "E1", "M1"].iter().filter(|name| self.wants(name)).count();
-        let growth = if self.wants("G1") { 6 } else { 0 };
-        (self.runs * (closed * crowds + 8) + 4 * alone + growth) as u64
+        let growth = if self.wants("G1") { 4 * (2 * self.runs + 4) } else { 0 };
+        let profile = if self.wants("PROFILE") { 6 } else { 0 };
+        (self.runs * (closed * crowds + 8) + 4 * alone + growth + profile) as u64
     }
 
     pub fn run(&mut self, report: &mut Report) {
@@ -83,6 +85,9 @@ impl Bench {
         self.house.check();
         if self.wants("G1") {
             growth::run(self, report);
+        }
+        if self.wants("PROFILE") {
+            profile::run(self, report);
         }
     }
 
@@ -283,6 +288,14 @@ impl Bench {
 
     pub fn growth(&self) -> &[u64] {
         &self.growth
+    }
+
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
+    pub fn runs(&self) -> usize {
+        self.runs
     }
 }
 

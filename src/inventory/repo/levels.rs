@@ -21,25 +21,33 @@ pub async fn read(
     conn: &mut PgConnection,
     skus: &[String],
 ) -> sqlx::Result<(Timestamp, BTreeMap<String, ProductStock>)> {
-    // A left join: the clock is wanted even where there is no such product.
+    // A left join: the clock is wanted even where there is no such product. Holds are looked for only where some are counted, and
+    // further than the first to end only where that has: each look costs as much as finding the product.
     let rows = sqlx::query!(
         r#"SELECT clock.now AS "now!: Timestamp", p.sku AS "sku?", p.backorder_limit AS "backorder_limit?",
                   p.preorder_release AS "preorder_release?", p.preorder_limit AS "preorder_limit?",
                   p.discontinued AS "discontinued?",
                   p.backordered_held + p.backordered_ordered
-                      - coalesce((SELECT sum(h.quantity) FROM inventory.holds h
-                                  WHERE h.sku = p.sku AND h.warehouse = '' AND h.expires_at <= clock.now), 0)::bigint AS "beyond?",
+                      - CASE WHEN p.backordered_held > 0 THEN
+                          (SELECT coalesce(sum(h.quantity), 0)::bigint FROM inventory.holds h
+                           WHERE h.sku = p.sku AND h.warehouse = '' AND h.expires_at <= clock.now) ELSE 0 END AS "beyond?",
                   l.warehouse AS "warehouse?", l.on_hand AS "on_hand?", l.damaged AS "damaged?",
                   l.quality_control AS "quality_control?", l.quarantined AS "quarantined?", l.reserved AS "reserved?",
                   l.allocated AS "allocated?", l.incoming AS "incoming?", l.safety_stock AS "safety_stock?",
                   l.reorder_point AS "reorder_point?",
-                  (SELECT sum(h.quantity)::bigint FROM inventory.holds h
-                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at <= clock.now) AS expired,
-                  (SELECT h.expires_at FROM inventory.holds h
-                   WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at > clock.now
-                   ORDER BY h.expires_at LIMIT 1) AS "next_expiry_at: Timestamp"
+                  CASE WHEN first.expires_at <= clock.now THEN
+                      (SELECT sum(h.quantity)::bigint FROM inventory.holds h
+                       WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at <= clock.now) END AS expired,
+                  CASE WHEN first.expires_at <= clock.now THEN
+                      (SELECT h.expires_at FROM inventory.holds h
+                       WHERE h.sku = l.sku AND h.warehouse = l.warehouse AND h.expires_at > clock.now
+                       ORDER BY h.expires_at LIMIT 1)
+                  ELSE first.expires_at END AS "next_expiry_at: Timestamp"
            FROM (SELECT clock_timestamp() AS now OFFSET 0) clock
-           LEFT JOIN inventory.products p ON p.sku = ANY ($1) LEFT JOIN inventory.levels l ON l.sku = p.sku"#,
+           LEFT JOIN inventory.products p ON p.sku = ANY ($1) LEFT JOIN inventory.levels l ON l.sku = p.sku
+           LEFT JOIN LATERAL (SELECT h.expires_at FROM inventory.holds h
+                              WHERE l.reserved > 0 AND h.sku = l.sku AND h.warehouse = l.warehouse
+                              ORDER BY h.expires_at LIMIT 1) first ON true"#,
         skus
     )
     .fetch_all(conn)
