@@ -23,7 +23,7 @@ use crate::access::Limits;
 use crate::events::{Event, Events};
 use crate::inventory::Inventory;
 use crate::orders::{self, NewOrder, Order, Orders, Reserved};
-use crate::platform::db::{Db, Writes};
+use crate::platform::db::{Db, Reads, Writes};
 use crate::platform::difference::Difference;
 use crate::platform::money::Money;
 use crate::platform::page::{Page, PageRequest};
@@ -239,7 +239,10 @@ impl Carts {
         let terms = cart.terms();
         let reserved = Reserved { new, reservation, limits, terms: Some(&terms) };
         let mut writes = Writes::default();
-        let mut placed = self.orders.place_reserved_in_tx(conn, &mut writes, &[reserved]).await?;
+        let mut reads = Reads::default();
+        let asked = self.orders.ask_to_place(&mut reads, [reservation].into_iter());
+        let answers = reads.ask_all(conn).await?;
+        let mut placed = self.orders.place_reserved_in_tx(conn, &mut writes, &[reserved], &asked, &answers).await?;
         writes.write_out(conn).await?;
         Ok(placed.pop().expect("one for one")?)
     }

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
-use crate::platform::db::{Db, Writes};
+use crate::platform::db::{Asked, Db, Reads, Writes};
 use crate::warehouses::{Occupancy, Warehouses};
 
 pub use claims::{Allocate, Committed, Held, HeldBy, HoldRequest, Wish};
@@ -44,6 +44,7 @@ pub use model::sourcing::{Demand, Part, Sourced};
 pub use model::views::{AdjustmentReason, LevelView, Shortage};
 pub use observed::{Observed, ObservedChange, ObservedReason, Recalled, Sighting};
 pub use read::Alternatives;
+pub use repo::book::Locked;
 pub use repo::claims::Claim;
 pub use stock::{Disposition, ReturnLine, ShipLine, TransferLine, TransferReceipt};
 
@@ -72,13 +73,33 @@ impl Inventory {
 
     /// Locks these products, in the order of their sku, and reads what is known of them. Holds that have
     /// expired are given up first: swept or not, they never count.
-    async fn open(&self, conn: &mut PgConnection, mut skus: Vec<String>) -> Result<Book> {
+    async fn open(&self, conn: &mut PgConnection, skus: Vec<String>) -> Result<Book> {
+        let locked = self.lock(conn, skus).await?;
+        self.open_locked(conn, locked).await
+    }
+
+    async fn lock(&self, conn: &mut PgConnection, skus: Vec<String>) -> Result<Vec<Locked>> {
+        let mut reads = Reads::default();
+        let locked = self.ask_to_lock(&mut reads, skus);
+        Ok(reads.ask_all(conn).await?.of(&locked)?)
+    }
+
+    /// Asks for the locks of these products, with other questions; those that do not exist are left out.
+    pub fn ask_to_lock(&self, reads: &mut Reads, mut skus: Vec<String>) -> Asked<Locked> {
         skus.sort_unstable();
         skus.dedup();
-        let items = repo::book::lock(conn, &skus).await?;
-        // Only now: who waited for the lock must not go by what was true before.
-        let directory = self.warehouses.directory(conn).await?;
-        Ok(repo::book::read(conn, directory, items).await?)
+        repo::book::ask_to_lock(reads, &skus)
+    }
+
+    /// The same with products that are locked. It takes a statement after the one that locked them: who waited must not go by
+    /// what was true before.
+    async fn open_locked(&self, conn: &mut PgConnection, locked: Vec<Locked>) -> Result<Book> {
+        let mut reads = Reads::default();
+        let version = self.warehouses.ask_version(&mut reads);
+        let lines = repo::book::ask_for_lines(&mut reads, &locked);
+        let answers = reads.ask_all(conn).await?;
+        let directory = self.warehouses.directory_of(conn, &answers, &version).await?;
+        Ok(repo::book::book_of(directory, locked, answers.of(&lines)?))
     }
 
     /// Serves orders that wait with stock that became free, then writes all that changed, with what is to be written already.

@@ -22,9 +22,7 @@ impl Inventory {
     /// Locks these products for several changes of one transaction: all of them before the first, in the order of their sku. No
     /// book is opened: what that gives up has to be written when it is closed.
     pub async fn lock_in_tx(&self, conn: &mut PgConnection, skus: &[&str]) -> Result<()> {
-        let mut skus: Vec<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
-        skus.sort_unstable();
-        repo::book::lock(conn, &skus).await?;
+        self.lock(conn, skus.iter().map(|sku| (*sku).to_owned()).collect()).await?;
         Ok(())
     }
 
@@ -48,7 +46,8 @@ impl Inventory {
         units: &[Units],
     ) -> Result<()> {
         let skus = self.skus_of_lines(conn, order, units).await?;
-        let (mut book, served) = self.open_to_promise(conn, skus).await?;
+        let locked = self.lock(conn, skus).await?;
+        let (mut book, served) = self.open_to_promise(conn, locked).await?;
         Events::publish_in_tx(conn, &served).await?;
         let claims = repo::claims::of_orders(conn, &[order]).await?;
         let scope = scope_of_one(&book, warehouse)?;

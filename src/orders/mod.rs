@@ -31,7 +31,7 @@ use crate::customers::{Customers, KnownCustomer};
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Claim, Committed, Demand, Inventory, Listed, Wish};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::{Db, Writes};
+use crate::platform::db::{Answers, Asked, Db, Reads, Writes};
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::problem::Fault;
@@ -102,6 +102,12 @@ pub struct Reserved<'a> {
     pub terms: Option<&'a [Terms]>,
 }
 
+/// What is asked before orders are placed from reservations.
+pub struct ToPlace {
+    found: Asked<Reservation>,
+    now: Asked<Timestamp>,
+}
+
 impl Orders {
     pub fn new(db: Db, customers: Customers, reservations: Reservations, inventory: Inventory) -> Self {
         Self { db, customers, reservations, inventory }
@@ -155,6 +161,11 @@ impl Orders {
         Ok((orders.pop().expect("one draft makes one order"), oversold))
     }
 
+    /// Asks for what is to be known before orders are placed from these reservations.
+    pub fn ask_to_place(&self, reads: &mut Reads, reservations: impl Iterator<Item = Uuid>) -> ToPlace {
+        ToPlace { found: self.reservations.ask_for(reads, reservations), now: repo::ask_the_time(reads) }
+    }
+
     /// Places each order with what its reservation holds; one that is refused does not fail its neighbours. It takes a
     /// fixed number of statements, whatever the number of orders.
     pub async fn place_reserved_in_tx(
@@ -162,17 +173,19 @@ impl Orders {
         conn: &mut PgConnection,
         writes: &mut Writes,
         requests: &[Reserved<'_>],
+        asked: &ToPlace,
+        answers: &Answers,
     ) -> Result<Vec<Result<Order>>> {
         let named: Vec<Uuid> = requests.iter().filter_map(|it| it.new.customer_id).collect();
         let customers = self.customers.pin_in_tx(conn, &named).await?;
-        let now = repo::clock(conn).await?;
-        let asked: Vec<(Uuid, &Limits)> = requests.iter().map(|it| (it.reservation, it.limits)).collect();
-        let found = self.reservations.to_commit(conn, &asked).await?;
+        let now = answers.of(&asked.now)?.pop().ok_or(sqlx::Error::RowNotFound)?;
+        let found = answers.of(&asked.found)?;
+        let found = reservations::for_each(found, requests.iter().map(|it| (it.reservation, it.limits)));
         let (mut taken, mut second) = (HashSet::new(), Vec::new());
         let looked_at = requests.iter().zip(found).enumerate().map(|(n, (request, found))| {
             check(request.new, now)?;
             let buyer = Buyer::of(request.new, &customers)?;
-            let reservation = fitting(request.new, found)?;
+            let reservation = fitting(request.new, found.and_then(Reservation::alive))?;
             // Whoever came first has it.
             if taken.insert(request.reservation) {
                 Ok((request, buyer, reservation))

@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::events::{Event, Events};
-use crate::inventory::{Allocate, Committed, HeldBy, Inventory};
+use crate::inventory::{Allocate, Committed, HeldBy, Inventory, Locked};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::{Db, Writes};
+use crate::platform::db::{Asked, Db, Reads, Writes};
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::sift::sift;
@@ -32,6 +32,19 @@ pub use http::router;
 pub use model::{NewReservation, NewReservationLine, Reservation, ReservationLine, Status};
 
 use model::Filter;
+
+/// Of what was found, for each who asks what is within the limits.
+pub fn for_each<'a>(
+    found: Vec<Reservation>,
+    asked: impl Iterator<Item = (Uuid, &'a Limits)>,
+) -> Vec<Result<Reservation>> {
+    let found: HashMap<Uuid, Reservation> = found.into_iter().map(|found| (found.id, found)).collect();
+    let each = asked.map(|(id, limits)| {
+        let found = found.get(&id).filter(|found| found.is_within(limits));
+        found.cloned().ok_or(Error::NotFound(id))
+    });
+    each.collect()
+}
 
 /// Expired reservations ended in one transaction.
 const SWEEP_STRETCH: i64 = 200;
@@ -59,9 +72,23 @@ impl Reservations {
         writes: &mut Writes,
         requests: &[(&NewReservation, &Limits)],
     ) -> Result<Vec<Result<Reservation>>> {
+        let skus = requests.iter().flat_map(|(request, _)| request.skus()).collect();
+        let replaced: Vec<Uuid> = requests.iter().filter_map(|(request, _)| request.replace).collect();
+        let locked = self.inventory.lock_to_hold(conn, skus, &replaced).await?;
+        self.create_of_locked(conn, writes, locked, requests).await
+    }
+
+    /// The same of products that are locked, those of what is to be replaced among them.
+    async fn create_of_locked(
+        &self,
+        conn: &mut PgConnection,
+        writes: &mut Writes,
+        locked: Vec<Locked>,
+        requests: &[(&NewReservation, &Limits)],
+    ) -> Result<Vec<Result<Reservation>>> {
         let (accepted, refused) = sift(self.look_at(conn, requests).await?);
         let holds: Vec<_> = accepted.iter().map(|request| request.hold(id::new())).collect();
-        let (held, changes) = self.inventory.hold_in_tx(conn, writes, &holds).await?;
+        let (held, changes) = self.inventory.hold_in_tx(conn, writes, locked, &holds).await?;
         let mut made = Vec::new();
         let mut outcomes = Vec::new();
         for ((request, hold), outcome) in accepted.into_iter().zip(&holds).zip(held) {
@@ -89,7 +116,9 @@ impl Reservations {
         let mut hold = request.hold(id::new());
         hold.replaces = in_place_of.to_vec();
         let mut writes = Writes::default();
-        let (mut held, changes) = self.inventory.hold_in_tx(conn, &mut writes, std::slice::from_ref(&hold)).await?;
+        let locked = self.inventory.lock_to_hold(conn, request.skus().collect(), in_place_of).await?;
+        let (mut held, changes) =
+            self.inventory.hold_in_tx(conn, &mut writes, locked, std::slice::from_ref(&hold)).await?;
         let held = held.pop().expect("one for one")?;
         let made = Reservation::new(request, &hold, &held);
         let mut news = self.end_replaced(conn, &[hold], &[Ok(())]).await?;
@@ -201,16 +230,9 @@ impl Reservations {
         repo::find_many(conn, &[id]).await?.pop().ok_or(Error::NotFound(id))
     }
 
-    /// Those within the limits of who asks for each, in the order of asking.
-    async fn find_each(&self, conn: &mut PgConnection, asked: &[(Uuid, &Limits)]) -> Result<Vec<Result<Reservation>>> {
-        let ids: Vec<Uuid> = asked.iter().map(|(id, _)| *id).collect();
-        let found = repo::find_many(conn, &ids).await?;
-        let found: HashMap<Uuid, Reservation> = found.into_iter().map(|found| (found.id, found)).collect();
-        let each = asked.iter().map(|(id, limits)| {
-            let found = found.get(id).filter(|found| found.is_within(limits));
-            found.cloned().ok_or(Error::NotFound(*id))
-        });
-        Ok(each.collect())
+    /// Asks for reservations, with other questions.
+    pub fn ask_for(&self, reads: &mut Reads, ids: impl Iterator<Item = Uuid>) -> Asked<Reservation> {
+        repo::ask_for(reads, &ids.collect::<Vec<_>>())
     }
 
     /// Lets each live `ttl_seconds` from now, and never shorter than it would anyway.
@@ -269,20 +291,6 @@ impl Reservations {
             (None, None) => Err(Error::NotFound(id)),
         });
         Ok(outcomes.collect())
-    }
-
-    /// The reservations that orders are to be made from, as far as they are alive.
-    pub async fn to_commit(
-        &self,
-        conn: &mut PgConnection,
-        asked: &[(Uuid, &Limits)],
-    ) -> Result<Vec<Result<Reservation>>> {
-        let found = self.find_each(conn, asked).await?;
-        let alive = found.into_iter().map(|found| match found? {
-            alive if alive.status == Status::Active => Ok(alive),
-            ended => Err(Error::Ended(ended.status)),
-        });
-        Ok(alive.collect())
     }
 
     /// Turns what each holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Those

@@ -108,6 +108,10 @@ impl NewReservation {
     }
 
     /// What is locked for it: its products, and its owner.
+    pub(super) fn skus(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().map(|line| line.sku.0.clone())
+    }
+
     pub(super) fn keys(&self) -> Keys {
         let products = self.lines.iter().map(|line| ("product", line.sku.0.as_str()));
         Keys::of(products.chain(self.owner.as_deref().map(|owner| ("owner", owner)))).gathered()
@@ -248,6 +252,11 @@ impl Reservation {
             skus: self.lines.iter().map(|line| line.sku.clone()).collect(),
             rows: self.lines.iter().map(rows).sum(),
         }
+    }
+
+    /// It, while it is alive.
+    pub fn alive(self) -> Result<Self, super::Error> {
+        if self.status == Status::Active { Ok(self) } else { Err(super::Error::Ended(self.status)) }
     }
 
     /// How it ended, for a call that found it ended: what still reads as active has expired in the meantime.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::model::{Filter, Reservation, Status};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::from_json;
-use crate::platform::db::{Writes, add_write};
+use crate::platform::db::{Asked, Reads, Writes, add_read, add_write};
 
 struct Row {
     id: Uuid,
@@ -108,19 +108,34 @@ pub(super) fn insert(writes: &mut Writes, made: &[Reservation]) {
     );
 }
 
-pub(super) async fn find_many(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Reservation>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN 'expired' ELSE status END AS "status!",
-                  owner, channel, reference, created_at AS "created_at: Timestamp", expires_at AS "expires_at: Timestamp",
-                  CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN expires_at ELSE ended_at END
-                      AS "ended_at: Timestamp", order_id, lines
-           FROM reservations.reservations WHERE id = ANY ($1)"#,
-        ids
+pub(super) fn ask_for(reads: &mut Reads, ids: &[Uuid]) -> Asked<Reservation> {
+    add_read!(
+        reads,
+        "SELECT id, CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN 'expired' ELSE status END AS status,
+                owner, channel, reference, created_at, expires_at,
+                CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN expires_at ELSE ended_at END AS ended_at,
+                order_id, lines
+         FROM reservations.reservations WHERE id = ANY ($1)",
+        [ids],
+        |row| Reservation::try_from(Row {
+            id: row.get(0)?,
+            status: row.get(1)?,
+            owner: row.get(2)?,
+            channel: row.get(3)?,
+            reference: row.get(4)?,
+            created_at: row.get(5)?,
+            expires_at: row.get(6)?,
+            ended_at: row.get(7)?,
+            order_id: row.get(8)?,
+            lines: row.get(9)?,
+        })
     )
-    .fetch_all(conn)
-    .await?;
-    read(rows)
+}
+
+pub(super) async fn find_many(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Reservation>> {
+    let mut reads = Reads::default();
+    let found = ask_for(&mut reads, ids);
+    reads.ask_all(conn).await?.of(&found)
 }
 
 /// The newest first.

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use sqlx::PgConnection;
 
 use crate::events::Events;
-use crate::platform::db::Db;
+use crate::platform::db::{Answers, Asked, Db, Reads};
 use crate::platform::page::{Page, PageRequest, TextKey};
 
 pub use error::Error;
@@ -54,7 +54,25 @@ impl Warehouses {
     /// Everything there is, as of now. Kept in memory under a version that is compared each time, so
     /// it costs one small look-up and is never stale.
     pub async fn directory(&self, conn: &mut PgConnection) -> sqlx::Result<Arc<Directory>> {
-        let version = repo::version(conn).await?;
+        let mut reads = Reads::default();
+        let version = self.ask_version(&mut reads);
+        let answers = reads.ask_all(conn).await?;
+        self.directory_of(conn, &answers, &version).await
+    }
+
+    /// Asks for the directory's version, with other questions. The directory is that of the same moment or a later one.
+    pub fn ask_version(&self, reads: &mut Reads) -> Asked<i64> {
+        repo::ask_version(reads)
+    }
+
+    /// The directory, once its version is known.
+    pub async fn directory_of(
+        &self,
+        conn: &mut PgConnection,
+        answers: &Answers,
+        version: &Asked<i64>,
+    ) -> sqlx::Result<Arc<Directory>> {
+        let version = answers.of(version)?.pop().ok_or(sqlx::Error::RowNotFound)?;
         let kept = self.directory.read().expect("never poisoned").clone();
         if let Some(kept) = kept.filter(|kept| kept.version == version) {
             return Ok(kept);

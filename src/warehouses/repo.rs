@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::model::{Address, Channel, ChannelWarehouse, Code, Directory, NewChannel, NewWarehouse, Rule, Warehouse};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::to_json;
+use crate::platform::db::{Asked, Reads, add_read};
 
 struct WarehouseRow {
     code: String,
@@ -255,8 +256,8 @@ pub(super) async fn delete_channel(conn: &mut PgConnection, code: &str) -> sqlx:
     Ok(())
 }
 
-pub(super) async fn version(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar!("SELECT version FROM warehouses.directory").fetch_one(conn).await
+pub(super) fn ask_version(reads: &mut Reads) -> Asked<i64> {
+    add_read!(reads, "SELECT version FROM warehouses.directory", [], |row| row.get(0))
 }
 
 pub(super) async fn raise_version(conn: &mut PgConnection) -> sqlx::Result<()> {

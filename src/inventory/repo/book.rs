@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::claims;
@@ -23,44 +22,50 @@ use crate::inventory::model::level::Level;
 use crate::inventory::model::place::NewMovement;
 use crate::inventory::model::state::Policy;
 use crate::platform::clock::Timestamp;
-use crate::platform::db::{Writes, add_write};
+use crate::platform::db::{Asked, Reads, Writes, add_read, add_write};
 use crate::platform::id;
 use crate::warehouses::Directory;
 
-/// Locks these products and reads how they may be sold; those that do not exist are left out.
-pub async fn lock(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<BTreeMap<String, Item>> {
-    let products = sqlx::query!(
+/// A product that is locked, and how it may be sold.
+pub type Locked = (String, Item);
+
+/// Locks these products; those that do not exist are left out.
+pub fn ask_to_lock(reads: &mut Reads, skus: &[String]) -> Asked<Locked> {
+    add_read!(
+        reads,
         "SELECT sku, backorder_limit, preorder_release, preorder_limit, discontinued, backordered_held, backordered_ordered
          FROM inventory.products WHERE sku = ANY ($1) ORDER BY sku FOR NO KEY UPDATE",
-        skus
+        [skus],
+        |row| {
+            let preorder = row.get::<Option<_>>(2)?.zip(row.get::<Option<_>>(3)?);
+            let policy = Policy { backorder_limit: row.get(1)?, preorder, discontinued: row.get(4)? };
+            Ok((
+                row.get(0)?,
+                Item { policy, held_beyond: row.get(5)?, ordered_beyond: row.get(6)?, ..Item::default() },
+            ))
+        }
     )
-    .fetch_all(conn)
-    .await?;
-    let mut items: BTreeMap<String, Item> = BTreeMap::new();
-    for row in products {
-        let policy = Policy {
-            backorder_limit: row.backorder_limit,
-            preorder: row.preorder_release.zip(row.preorder_limit),
-            discontinued: row.discontinued,
-        };
-        let (held_beyond, ordered_beyond) = (row.backordered_held, row.backordered_ordered);
-        items.insert(row.sku, Item { policy, held_beyond, ordered_beyond, ..Item::default() });
-    }
-    Ok(items)
 }
 
-/// The book of products that are locked. Holds of theirs that have expired are given up first: swept or not, they never
+/// A row of a book.
+pub struct Line {
+    now: Timestamp,
+    /// What of a product, and where; nothing where the product has no level yet
+    of: Option<(String, String)>,
+    /// Where its level is, or nothing where it is what was given up
+    at: Option<String>,
+    level: Level,
+}
+
+/// The levels of products that are locked. Holds of theirs that have expired are given up first: swept or not, they never
 /// count.
-pub async fn read(
-    conn: &mut PgConnection,
-    directory: Arc<Directory>,
-    mut items: BTreeMap<String, Item>,
-) -> sqlx::Result<Book> {
-    let skus: Vec<&str> = items.keys().map(String::as_str).collect();
+pub fn ask_for_lines(reads: &mut Reads, locked: &[Locked]) -> Asked<Line> {
+    let skus: Vec<&str> = locked.iter().map(|(sku, _)| sku.as_str()).collect();
     // A left join: the clock is wanted even where there is no level yet. What was given up comes in rows of its own,
     // for what was promised beyond stock has no level.
-    let rows = sqlx::query!(
-        r#"WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+    add_read!(
+        reads,
+        with = "clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
                 expired AS (
                     DELETE FROM inventory.holds h USING clock WHERE h.sku = ANY ($1) AND h.expires_at <= clock.now
                     RETURNING h.sku, h.warehouse, h.quantity
@@ -76,38 +81,47 @@ pub async fn read(
                         WHERE l.sku = s.sku AND l.warehouse < s.warehouse ORDER BY l.warehouse DESC LIMIT 1
                     ) l
                 )
-           SELECT clock.now AS "now!: Timestamp", false AS "expired!", l.ctid::text AS row, l.sku AS "sku?", l.warehouse AS "warehouse?",
-                  l.on_hand AS "on_hand?", l.damaged AS "damaged?", l.quality_control AS "quality_control?",
-                  l.quarantined AS "quarantined?", l.reserved AS "reserved?", l.allocated AS "allocated?",
-                  l.incoming AS "incoming?", l.safety_stock AS "safety_stock?", l.reorder_point AS "reorder_point?"
-           FROM clock LEFT JOIN level l ON true
-           UNION ALL
-           SELECT clock.now, true, NULL, sku, warehouse, 0, 0, 0, 0, quantity, 0, 0, 0, 0 FROM expired, clock"#,
-        &skus as &[&str]
-    )
-    .fetch_all(conn)
-    .await?;
-    let now = rows.first().map(|row| row.now).expect("a left join has a row");
-    let mut expired = Vec::new();
-    for row in rows {
-        let (Some(sku), Some(warehouse)) = (row.sku, row.warehouse) else { continue };
-        if row.expired {
-            expired.push((sku, claims::sourced_of(warehouse, row.reserved.unwrap_or_default())));
-            continue;
+           ",
+        "SELECT clock.now, l.sku, l.warehouse, l.ctid::text AS row, l.on_hand, l.damaged, l.quality_control, l.quarantined,
+                l.reserved, l.allocated, l.incoming, l.safety_stock, l.reorder_point
+         FROM clock LEFT JOIN level l ON true
+         UNION ALL
+         SELECT clock.now, sku, warehouse, NULL, 0, 0, 0, 0, quantity, 0, 0, 0, 0 FROM expired, clock",
+        [&skus as &[&str]],
+        |row| {
+            let now = row.get(0)?;
+            let Some(sku) = row.get(1)? else {
+                return Ok(Line { now, of: None, at: None, level: Level::default() });
+            };
+            let level = Level {
+                on_hand: row.get(4)?,
+                damaged: row.get(5)?,
+                quality_control: row.get(6)?,
+                quarantined: row.get(7)?,
+                reserved: row.get(8)?,
+                allocated: row.get(9)?,
+                incoming: row.get(10)?,
+                safety_stock: row.get(11)?,
+                reorder_point: row.get(12)?,
+            };
+            Ok(Line { now, of: Some((sku, row.get(2)?)), at: row.get(3)?, level })
         }
-        let level = Level {
-            on_hand: row.on_hand.unwrap_or_default(),
-            damaged: row.damaged.unwrap_or_default(),
-            quality_control: row.quality_control.unwrap_or_default(),
-            quarantined: row.quarantined.unwrap_or_default(),
-            reserved: row.reserved.unwrap_or_default(),
-            allocated: row.allocated.unwrap_or_default(),
-            incoming: row.incoming.unwrap_or_default(),
-            safety_stock: row.safety_stock.unwrap_or_default(),
-            reorder_point: row.reorder_point.unwrap_or_default(),
+    )
+}
+
+/// The book of products that are locked.
+pub fn book_of(directory: Arc<Directory>, locked: Vec<Locked>, lines: Vec<Line>) -> Book {
+    let now = lines.first().map(|line| line.now).expect("a left join has a row");
+    let mut items: BTreeMap<String, Item> = locked.into_iter().collect();
+    let mut expired = Vec::new();
+    for Line { of, at, level, .. } in lines {
+        let Some((sku, warehouse)) = of else { continue };
+        let Some(at) = at else {
+            expired.push((sku, claims::sourced_of(warehouse, level.reserved)));
+            continue;
         };
         if let Some(item) = items.get_mut(&sku) {
-            item.rows.extend(row.row.map(|at| (warehouse.clone(), at)));
+            item.rows.insert(warehouse.clone(), at);
             item.levels.insert(warehouse, level);
         }
     }
@@ -115,7 +129,7 @@ pub async fn read(
     for (sku, sourced) in &expired {
         book.unreserve(sku, sourced);
     }
-    Ok(book)
+    book
 }
 
 pub fn write_levels(writes: &mut Writes, book: &Book) {

@@ -1,13 +1,16 @@
 //! `POST /v1/orders`
 
 use axum::extract::State;
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::orders::model::{NewOrder, Order};
-use crate::orders::{Error, Orders, Reserved};
+use crate::orders::{Error, Orders, Reserved, ToPlace};
 use crate::platform::coalesce::{Keys, Shape};
-use crate::platform::command::{Command, Together};
+use crate::platform::command::{Command, Member, Outcomes, Together, Work};
+use crate::platform::db::{Answers, Reads, Writes};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
@@ -44,17 +47,36 @@ pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 2048 };
 
 pub(super) fn queue(orders: Orders) -> Queue {
-    Queue::new("order", SHAPE, orders.db.clone(), move |tx, writes, members| {
-        let orders = orders.clone();
+    Queue::new("order", SHAPE, orders.db.clone(), Place(orders))
+}
+
+struct Place(Orders);
+
+impl Work<Json<NewOrder>, (Uuid, Limits)> for Place {
+    type Asked = ToPlace;
+
+    fn ask(&self, reads: &mut Reads, members: &[&Member<Json<NewOrder>, (Uuid, Limits)>]) -> ToPlace {
+        self.0.ask_to_place(reads, members.iter().map(|member| member.context.0))
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        writes: &'a mut Writes,
+        members: &'a [&'a Member<Json<NewOrder>, (Uuid, Limits)>],
+        asked: &'a ToPlace,
+        answers: &'a Answers,
+    ) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
             let requests = members.iter().map(|member| {
                 let (reservation, limits) = (member.context.0, &member.context.1);
                 Reserved { new: &member.command.body.0, reservation, limits, terms: None }
             });
-            let outcomes = orders.place_reserved_in_tx(tx, writes, &requests.collect::<Vec<_>>()).await?;
+            let requests: Vec<Reserved> = requests.collect();
+            let outcomes = self.0.place_reserved_in_tx(conn, writes, &requests, asked, answers).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })
-    })
+    }
 }
 
 fn reply(outcome: Result<Order, Error>) -> Result<Reply, Problem> {

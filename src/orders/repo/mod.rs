@@ -20,11 +20,17 @@ use crate::inventory::Demand;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::{from_json, to_json};
 use crate::platform::db::text::{from_text, to_text};
-use crate::platform::db::{Writes, add_write};
+use crate::platform::db::{Asked, Reads, Writes, add_read, add_write};
 use crate::platform::money::Money;
 
+pub(super) fn ask_the_time(reads: &mut Reads) -> Asked<Timestamp> {
+    add_read!(reads, "SELECT clock_timestamp()", [], |row| row.get(0))
+}
+
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
-    sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!: Timestamp""#).fetch_one(conn).await
+    let mut reads = Reads::default();
+    let now = ask_the_time(&mut reads);
+    reads.ask_all(conn).await?.of(&now)?.pop().ok_or(sqlx::Error::RowNotFound)
 }
 
 /// What to list.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::audit::{self, Actor, Entry};
 use super::client::ClientAddress;
-use super::db::{Db, Writes};
+use super::db::{Answers, Asked, Db, Reads, Writes};
 use super::entity_tag::Versions;
 use super::extract::{self, Input};
 use super::intake::Admitted;
@@ -28,7 +28,7 @@ use super::schema::Schemas;
 use super::{Caller, Platform};
 
 pub use repo::forget_old;
-pub use together::{Member, Together};
+pub use together::{Member, Outcomes, Together, Work};
 
 /// How often a transaction that lost a race (serialisation failure, deadlock) is tried again.
 const RETRIES: u32 = 5;
@@ -278,51 +278,70 @@ impl<T: Input> Command<T> {
     }
 }
 
-/// Takes the keys of these commands for this transaction. `Some` is what one is to be answered at once: as it was
-/// before, or that it is running.
-async fn claim<T>(
-    tx: &mut PgConnection,
-    commands: &[&Command<T>],
-) -> Result<Vec<Option<Result<Reply, Problem>>>, Problem> {
-    let mut answers: Vec<Option<Result<Reply, Problem>>> = commands.iter().map(|_| None).collect();
-    let mut taken = HashSet::new();
-    let mut keys = Vec::new();
-    for (n, command) in commands.iter().enumerate() {
-        let Some(record) = &command.idempotency else { continue };
-        // This transaction could take its own lock twice.
-        if taken.insert((command.caller.id, record.key.as_str())) {
-            keys.push((
-                n,
-                repo::Key {
-                    caller: command.caller.id,
-                    key: &record.key,
-                    lock: lock_number(command.caller.id, &record.key),
-                },
-            ));
-        } else {
-            answers[n] = Some(Err(in_progress()));
+/// What a command is to be answered at once: as it was before, or that it is running.
+type Earlier = Option<Result<Reply, Problem>>;
+
+/// Takes the keys of these commands for this transaction.
+async fn claim<T>(tx: &mut PgConnection, commands: &[&Command<T>]) -> Result<Vec<Earlier>, Problem> {
+    let mut reads = Reads::default();
+    let claims = Claims::ask_for(&mut reads, commands);
+    claims.read(&reads.ask_all(tx).await?, commands)
+}
+
+/// The keys of commands, asked for.
+struct Claims {
+    earlier: Vec<Earlier>,
+    /// Whose key each is
+    places: Vec<usize>,
+    asked: Option<Asked<repo::Claimed>>,
+}
+
+impl Claims {
+    fn ask_for<T>(reads: &mut Reads, commands: &[&Command<T>]) -> Self {
+        let mut earlier: Vec<Earlier> = commands.iter().map(|_| None).collect();
+        let mut taken = HashSet::new();
+        let mut keys = Vec::new();
+        for (n, command) in commands.iter().enumerate() {
+            let Some(record) = &command.idempotency else { continue };
+            // This transaction could take its own lock twice.
+            if taken.insert((command.caller.id, record.key.as_str())) {
+                keys.push((
+                    n,
+                    repo::Key {
+                        caller: command.caller.id,
+                        key: &record.key,
+                        lock: lock_number(command.caller.id, &record.key),
+                    },
+                ));
+            } else {
+                earlier[n] = Some(Err(in_progress()));
+            }
         }
+        let (places, keys): (Vec<usize>, Vec<repo::Key>) = keys.into_iter().unzip();
+        let asked = (!keys.is_empty()).then(|| repo::ask_for(reads, &keys));
+        Self { earlier, places, asked }
     }
-    if keys.is_empty() {
-        return Ok(answers);
+
+    fn read<T>(self, answers: &Answers, commands: &[&Command<T>]) -> Result<Vec<Earlier>, Problem> {
+        let Self { mut earlier, places, asked } = self;
+        let claimed = asked.map(|asked| answers.of(&asked)).transpose()?.unwrap_or_default();
+        for (claimed, n) in claimed.into_iter().zip(places) {
+            let record = commands[n].idempotency.as_ref().expect("it has a key");
+            earlier[n] = match claimed {
+                repo::Claimed::Free => None,
+                repo::Claimed::Elsewhere => Some(Err(in_progress())),
+                repo::Claimed::Answered(fingerprint, _) if fingerprint != record.fingerprint => {
+                    let detail = "this Idempotency-Key was used for a request with another method, address or body";
+                    Some(Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail)))
+                }
+                repo::Claimed::Answered(_, mut reply) => {
+                    reply.headers.push((REPLAYED, "true".to_owned()));
+                    Some(Ok(reply))
+                }
+            };
+        }
+        Ok(earlier)
     }
-    let (places, keys): (Vec<usize>, Vec<repo::Key>) = keys.into_iter().unzip();
-    for (claimed, n) in repo::claim(tx, &keys).await?.into_iter().zip(places) {
-        let record = commands[n].idempotency.as_ref().expect("it has a key");
-        answers[n] = match claimed {
-            repo::Claimed::Free => None,
-            repo::Claimed::Elsewhere => Some(Err(in_progress())),
-            repo::Claimed::Answered(fingerprint, _) if fingerprint != record.fingerprint => {
-                let detail = "this Idempotency-Key was used for a request with another method, address or body";
-                Some(Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail)))
-            }
-            repo::Claimed::Answered(_, mut reply) => {
-                reply.headers.push((REPLAYED, "true".to_owned()));
-                Some(Ok(reply))
-            }
-        };
-    }
-    Ok(answers)
 }
 
 fn in_progress() -> Problem {

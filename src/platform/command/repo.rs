@@ -4,7 +4,7 @@ use axum::http::{HeaderName, StatusCode};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::platform::db::{Writes, add_write};
+use crate::platform::db::{Asked, Reads, Writes, add_read, add_write};
 use crate::platform::reply::Reply;
 
 /// A caller's key, and the advisory lock that stands for it.
@@ -26,28 +26,23 @@ pub(super) enum Claimed {
 
 /// Takes these keys until the transaction ends, and looks for answers under them. An answer that is committed between
 /// the look and the lock is missed here; whoever stores another under the key finds it then.
-pub(super) async fn claim(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec<Claimed>> {
+pub(super) fn ask_for(reads: &mut Reads, keys: &[Key<'_>]) -> Asked<Claimed> {
     let callers: Vec<Uuid> = keys.iter().map(|key| key.caller).collect();
     let names: Vec<&str> = keys.iter().map(|key| key.key).collect();
     let locks: Vec<i64> = keys.iter().map(|key| key.lock).collect();
-    let rows = sqlx::query!(
-        r#"SELECT pg_try_advisory_xact_lock(k.lock) AS "locked!", i.fingerprint AS "fingerprint?", i.status AS "status?",
-                  i.headers AS "headers?", i.body AS "body?"
-           FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS k (caller, key, lock, n)
-           LEFT JOIN platform.idempotency i ON i.caller = k.caller AND i.key = k.key ORDER BY k.n"#,
-        &callers,
-        &names as &[&str],
-        &locks
-    )
-    .fetch_all(conn)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        if let (Some(fingerprint), Some(status), Some(headers)) = (row.fingerprint, row.status, row.headers) {
-            return Ok(Claimed::Answered(fingerprint, reply(status, headers, row.body.unwrap_or_default())?));
+    add_read!(
+        reads,
+        "SELECT pg_try_advisory_xact_lock(k.lock) AS locked, i.fingerprint, i.status, i.headers, i.body
+         FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS k (caller, key, lock, n)
+         LEFT JOIN platform.idempotency i ON i.caller = k.caller AND i.key = k.key ORDER BY k.n",
+        [&callers, &names as &[&str], &locks],
+        |row| {
+            let Some(status) = row.get(2)? else {
+                return Ok(if row.get(0)? { Claimed::Free } else { Claimed::Elsewhere });
+            };
+            Ok(Claimed::Answered(row.get(1)?, reply(status, row.get(3)?, row.get(4)?)?))
         }
-        Ok(if row.locked { Claimed::Free } else { Claimed::Elsewhere })
-    });
-    claimed.collect()
+    )
 }
 
 /// An answer to be kept under an Idempotency-Key.

@@ -11,9 +11,9 @@ use axum::http::StatusCode;
 use futures::future::{BoxFuture, FutureExt};
 use sqlx::PgConnection;
 
-use super::{Command, Told, Tries, claim, record};
+use super::{Claims, Command, Told, Tries, record};
 use crate::platform::coalesce::{Coalescer, Keys, Refused, Shape};
-use crate::platform::db::{Db, Tx, Writes};
+use crate::platform::db::{Answers, Db, Reads, Tx, Writes};
 use crate::platform::extract::Input;
 use crate::platform::problem::{OVERLOADED, Problem};
 use crate::platform::reply::Reply;
@@ -25,19 +25,25 @@ pub struct Member<T, C> {
 }
 
 /// An answer for each member, in their order. What is refused must have changed nothing.
-type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
+pub type Outcomes = Result<Vec<Result<Reply, Problem>>, Problem>;
 
-/// What carries out commands of one kind.
-pub trait Work<T, C>:
-    for<'a> Fn(&'a mut PgConnection, &'a mut Writes, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes> + Send + Sync
-{
-}
+/// How commands of one kind are carried out. It may happen more than once, so it must do nothing outside the transaction.
+pub trait Work<T, C>: Send + Sync + 'static {
+    /// What they ask for
+    type Asked: Send + Sync;
 
-impl<T, C, W> Work<T, C> for W where
-    W: for<'a> Fn(&'a mut PgConnection, &'a mut Writes, &'a [&'a Member<T, C>]) -> BoxFuture<'a, Outcomes>
-        + Send
-        + Sync
-{
+    /// Asks what they want to know first, in one statement with their keys. Some may turn out to have been answered before.
+    fn ask(&self, reads: &mut Reads, members: &[&Member<T, C>]) -> Self::Asked;
+
+    /// Carries out the rest. What is left in the writes is written with the audit trail and the answers.
+    fn carry_out<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        writes: &'a mut Writes,
+        members: &'a [&'a Member<T, C>],
+        asked: &'a Self::Asked,
+        answers: &'a Answers,
+    ) -> BoxFuture<'a, Outcomes>;
 }
 
 /// The transaction for it, begun before it is known who goes along.
@@ -53,12 +59,7 @@ impl<T, C> Clone for Together<T, C> {
 }
 
 impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
-    /// `work` may run more than once, so it must do nothing outside the transaction. What it leaves in the writes is written
-    /// with the audit trail and the answers.
-    pub fn new<W>(name: &'static str, shape: Shape, db: Db, work: W) -> Self
-    where
-        W: Work<T, C> + 'static,
-    {
+    pub fn new(name: &'static str, shape: Shape, db: Db, work: impl Work<T, C>) -> Self {
         let (work, begins) = (Arc::new(work), db.clone());
         let begin = move || {
             let db = begins.clone();
@@ -86,15 +87,12 @@ impl<T: Input, C: Send + Sync + 'static> Together<T, C> {
 }
 
 /// All together, or, where that fails, one by one.
-async fn carry_out<T: Input, C: Send + Sync, W>(
+async fn carry_out<T: Input, C: Send + Sync>(
     db: &Db,
     begun: Begun,
     members: &[&Member<T, C>],
-    work: &W,
-) -> Vec<Result<Reply, Problem>>
-where
-    W: Work<T, C>,
-{
+    work: &impl Work<T, C>,
+) -> Vec<Result<Reply, Problem>> {
     let problem = match attempts(db, begun, members, work).await {
         Ok(outcomes) => return outcomes,
         Err(problem) => problem,
@@ -111,15 +109,12 @@ where
     outcomes
 }
 
-async fn attempts<T: Input, C: Send + Sync, W>(
+async fn attempts<T: Input, C: Send + Sync>(
     db: &Db,
     mut begun: Begun,
     members: &[&Member<T, C>],
-    work: &W,
-) -> Outcomes
-where
-    W: Work<T, C>,
-{
+    work: &impl Work<T, C>,
+) -> Outcomes {
     let mut tries = Tries::default();
     loop {
         let outcomes = attempt(begun, members, work).await;
@@ -130,27 +125,32 @@ where
     }
 }
 
-async fn attempt<T: Input, C: Send + Sync, W>(begun: Begun, members: &[&Member<T, C>], work: &W) -> Outcomes
-where
-    W: Work<T, C>,
-{
+async fn attempt<T: Input, C: Send + Sync>(
+    begun: Begun,
+    members: &[&Member<T, C>],
+    work: &impl Work<T, C>,
+) -> Outcomes {
     let mut tx = begun?;
     let commands: Vec<&Command<T>> = members.iter().map(|member| &member.command).collect();
-    let mut outcomes = claim(&mut tx, &commands).await?;
+    let mut reads = Reads::default();
+    let claims = Claims::ask_for(&mut reads, &commands);
+    let wanted = work.ask(&mut reads, members);
+    let answers = reads.ask_all(&mut tx).await?;
+    let mut outcomes = claims.read(&answers, &commands)?;
     let open: Vec<usize> = (0..members.len()).filter(|n| outcomes[*n].is_none()).collect();
     if !open.is_empty() {
         let asked: Vec<&Member<T, C>> = open.iter().map(|n| members[*n]).collect();
         asked.iter().for_each(|member| *member.command.told() = Told::default());
         let mut writes = Writes::default();
-        let answers = work(&mut tx, &mut writes, &asked).await?;
-        assert_eq!(answers.len(), asked.len(), "every member has its answer");
+        let replies = work.carry_out(&mut tx, &mut writes, &asked, &wanted, &answers).await?;
+        assert_eq!(replies.len(), asked.len(), "every member has its answer");
         // Refusals are kept as they are told; what is the server's fault is not.
         let kept: Vec<Option<Cow<Reply>>> =
-            asked.iter().zip(&answers).map(|(member, answer)| to_keep(member, answer)).collect();
+            asked.iter().zip(&replies).map(|(member, answer)| to_keep(member, answer)).collect();
         let recorded: Vec<(&Command<T>, &Reply)> =
             asked.iter().zip(&kept).filter_map(|(member, reply)| Some((&member.command, reply.as_deref()?))).collect();
         record(&mut tx, writes, &recorded).await?;
-        for (n, answer) in open.into_iter().zip(answers) {
+        for (n, answer) in open.into_iter().zip(replies) {
             outcomes[n] = Some(answer);
         }
     }

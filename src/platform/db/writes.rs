@@ -13,6 +13,8 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Type};
 
+use super::parts::renumber;
+
 /// Gathered by [`add_write!`], and written by [`Writes::write_out`]. Dropped, they are not.
 #[derive(Default)]
 pub struct Writes {
@@ -91,7 +93,7 @@ fn as_one(statements: &[Statement]) -> String {
     let mut counts = Vec::new();
     for (n, statement) in statements.iter().enumerate() {
         let _ = write!(sql, "{} w{n} AS (", if n == 0 { "WITH" } else { "," });
-        renumber(&mut sql, statement);
+        renumber(&mut sql, statement.sql, statement.before);
         if statement.rows.is_some() {
             sql.push_str(" RETURNING 1");
             counts.push(format!("(SELECT count(*) FROM w{n})"));
@@ -100,21 +102,6 @@ fn as_one(statements: &[Statement]) -> String {
     }
     let _ = write!(sql, " SELECT ARRAY[{}]::bigint[]", counts.join(", "));
     sql
-}
-
-/// Adds a statement whose arguments come after those of others.
-fn renumber(sql: &mut String, Statement { sql: statement, before, .. }: &Statement) {
-    let mut pieces = statement.split('$');
-    sql.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let (number, rest) = piece.split_at(piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len()));
-        // A dollar sign without a number would be in a literal.
-        match number.parse::<usize>() {
-            Ok(number) => _ = write!(sql, "${}", before + number),
-            Err(_) => sql.push('$'),
-        }
-        sql.push_str(rest);
-    }
 }
 
 #[cfg(test)]

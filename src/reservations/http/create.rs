@@ -1,10 +1,13 @@
 //! `POST /v1/reservations`
 
 use axum::extract::State;
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
 
 use crate::access::Limits;
-use crate::platform::command::{Command, Together};
-use crate::platform::db::Writes;
+use crate::inventory::Locked;
+use crate::platform::command::{Command, Member, Outcomes, Together, Work};
+use crate::platform::db::{Answers, Asked, Reads, Writes};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
@@ -49,14 +52,33 @@ pub(super) async fn create_reservation(
 pub(super) type Queue = Together<Json<NewReservation>, Limits>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("reserve", SHAPE, reservations.db.clone(), move |tx, writes, members| {
-        let reservations = reservations.clone();
+    Queue::new("reserve", SHAPE, reservations.db.clone(), Reserve(reservations))
+}
+
+struct Reserve(Reservations);
+
+impl Work<Json<NewReservation>, Limits> for Reserve {
+    type Asked = Asked<Locked>;
+
+    fn ask(&self, reads: &mut Reads, members: &[&Member<Json<NewReservation>, Limits>]) -> Asked<Locked> {
+        let skus = members.iter().flat_map(|member| member.command.body.0.skus());
+        self.0.inventory.ask_to_lock(reads, skus.collect())
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        writes: &'a mut Writes,
+        members: &'a [&'a Member<Json<NewReservation>, Limits>],
+        asked: &'a Asked<Locked>,
+        answers: &'a Answers,
+    ) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
             let requests: Vec<_> = members.iter().map(|member| (&member.command.body.0, &member.context)).collect();
-            let outcomes = reservations.create_in_tx(tx, writes, &requests).await?;
+            let outcomes = self.0.create_of_locked(conn, writes, answers.of(asked)?, &requests).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })
-    })
+    }
 }
 
 fn reply(outcome: Result<Reservation, Error>) -> Result<Reply, Problem> {

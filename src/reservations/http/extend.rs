@@ -1,18 +1,21 @@
 //! `POST /v1/reservations/{id}/extend`
 
 use axum::extract::State;
+use futures::future::BoxFuture;
 use serde::Deserialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Limits;
 use crate::platform::coalesce::Keys;
-use crate::platform::command::{Command, Together};
+use crate::platform::command::{Command, Member, Outcomes, Together, Work};
+use crate::platform::db::{Answers, Asked, Reads, Writes};
 use crate::platform::extract::{Json, Path};
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
 use crate::platform::sift::sift;
-use crate::reservations::{Reservation, Reservations};
+use crate::reservations::{Reservation, Reservations, for_each};
 
 use super::SHAPE;
 
@@ -49,18 +52,36 @@ pub(super) async fn extend_reservation(
 pub(super) type Queue = Together<Json<Extension>, (Uuid, Limits)>;
 
 pub(super) fn queue(reservations: Reservations) -> Queue {
-    Queue::new("extend", SHAPE, reservations.db.clone(), move |tx, writes, members| {
-        let reservations = reservations.clone();
+    Queue::new("extend", SHAPE, reservations.db.clone(), Extend(reservations))
+}
+
+struct Extend(Reservations);
+
+impl Work<Json<Extension>, (Uuid, Limits)> for Extend {
+    type Asked = Asked<Reservation>;
+
+    fn ask(&self, reads: &mut Reads, members: &[&Member<Json<Extension>, (Uuid, Limits)>]) -> Asked<Reservation> {
+        self.0.ask_for(reads, members.iter().map(|member| member.context.0))
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        writes: &'a mut Writes,
+        members: &'a [&'a Member<Json<Extension>, (Uuid, Limits)>],
+        asked: &'a Asked<Reservation>,
+        answers: &'a Answers,
+    ) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
-            let asked: Vec<(Uuid, &Limits)> = members.iter().map(|m| (m.context.0, &m.context.1)).collect();
-            let found = members.iter().zip(reservations.find_each(tx, &asked).await?).map(|(member, found)| {
+            let each = for_each(answers.of(asked)?, members.iter().map(|m| (m.context.0, &m.context.1)));
+            let found = members.iter().zip(each).map(|(member, found)| {
                 let found = found?;
                 member.command.was(&found);
                 Ok((found, member.command.body.0.ttl_seconds))
             });
             let (extensions, refused) = sift(found);
-            let outcomes = refused.weave(reservations.extend_in_tx(tx, writes, &extensions).await?);
+            let outcomes = refused.weave(self.0.extend_in_tx(conn, writes, &extensions).await?);
             Ok(outcomes.into_iter().map(|outcome| Ok(Reply::resource(&outcome?))).collect())
         })
-    })
+    }
 }
