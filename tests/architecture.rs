@@ -123,6 +123,8 @@ const ROOMS: &[&str] = &[
 /// Who may hand its transaction to whom. ARCHITECTURE.md says for each what takes the shared
 /// transaction's place if the two become services.
 const TRANSACTIONS: &[(&str, &[&str])] = &[
+    // Upwards, through the trait `Work`: those who carry out commands that go together.
+    ("platform", &["reservations", "orders"]),
     // To inventory it is upwards, through the trait `Occupancy`: asked before a warehouse goes.
     ("warehouses", &["inventory", "events"]),
     ("inventory", &["warehouses", "events"]),
@@ -152,6 +154,7 @@ const SQL_ELSEWHERE: &[(&str, &str)] = &[
     ("platform/db/role.rs", "it grants rights on what the catalogue lists, and knows no table"),
     ("platform/db/mod.rs", "it sets up sessions, and knows no table"),
     ("platform/db/writes.rs", "it sends what repos gather, and knows no table"),
+    ("platform/db/reads.rs", "it asks what repos gather, and knows no table"),
 ];
 
 /// Modules that own a schema of their name.

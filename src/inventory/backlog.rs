@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::model::book::Book;
 use super::model::sourcing::{Demand, Sourced};
 use super::repo::claims::{Claim, Waiting};
-use super::{Inventory, Locked, Result, SERVER, events, repo};
+use super::{Inventory, Result, SERVER, events, repo};
 use crate::events::{Event, Events};
 use crate::platform::db::Writes;
 use crate::warehouses::{Directory, Scope};
@@ -26,14 +26,9 @@ const QUEUE_STRETCH: i64 = 500;
 const PRODUCT_STRETCH: usize = 50;
 
 impl Inventory {
-    /// Opens products that are locked to promise stock of them. Orders that wait are served first: with what expired holds
+    /// Lets stock of an open book be promised. Orders that wait are served first: with what expired holds
     /// gave up just now, and from all there is, should the directory have changed since it was looked at.
-    pub(super) async fn open_to_promise(
-        &self,
-        conn: &mut PgConnection,
-        locked: Vec<Locked>,
-    ) -> Result<(Book, Vec<Event>)> {
-        let mut book = self.open_locked(conn, locked).await?;
+    pub(super) async fn ready_to_promise(&self, conn: &mut PgConnection, mut book: Book) -> Result<(Book, Vec<Event>)> {
         let changed = book.directory().version > self.served_version.load(Ordering::Relaxed);
         let products = if changed { Book::servable } else { Book::newly_servable };
         let products = products(&book);

@@ -9,7 +9,7 @@ use super::model::book::Book;
 use super::model::sourcing::{Demand, Sourced};
 use super::model::views::Shortage;
 use super::repo::claims::{Claim, Hold, NewBackorder};
-use super::{Closed, Error, Inventory, Locked, Result, SERVER, repo};
+use super::{Closed, Error, Inventory, Opened, Result, SERVER, repo};
 use crate::events::Event;
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Writes;
@@ -109,31 +109,37 @@ impl Committed {
 }
 
 impl Inventory {
-    /// Locks these products, and those that reservations hold which are to be replaced.
-    pub async fn lock_to_hold(
+    /// Opens products to hold stock of them, and those that these reservations hold, which are to be replaced.
+    pub async fn open_to_hold(
         &self,
         conn: &mut PgConnection,
         mut skus: Vec<String>,
         replaced: &[Uuid],
-    ) -> Result<Vec<Locked>> {
-        if !replaced.is_empty() {
-            skus.extend(repo::claims::skus_held(conn, replaced).await?);
-        }
-        self.lock(conn, skus).await
+    ) -> Result<Opened> {
+        skus.extend(self.skus_held(conn, replaced).await?);
+        Ok(Opened(self.open(conn, skus).await?))
     }
 
-    /// Holds stock of products that are locked for each request on its own, in order: one that cannot be met does not fail its
+    /// The products that these reservations hold, before they are locked.
+    pub async fn skus_held(&self, conn: &mut PgConnection, reservations: &[Uuid]) -> Result<Vec<String>> {
+        if reservations.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(repo::claims::skus_held(conn, reservations).await?)
+    }
+
+    /// Holds stock of products that are open for each request on its own, in order: one that cannot be met does not fail its
     /// neighbours. It takes a fixed number of statements, whatever the number of requests. Returns the news with the
     /// outcomes, to publish before that of what the stock is held for.
     pub async fn hold_in_tx(
         &self,
         conn: &mut PgConnection,
         writes: &mut Writes,
-        locked: Vec<Locked>,
+        Opened(book): Opened,
         requests: &[HoldRequest],
     ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
         let replaced: Vec<Uuid> = requests.iter().flat_map(|r| r.replaces.iter().copied()).collect();
-        let (mut book, served_first) = self.open_to_promise(conn, locked).await?;
+        let (mut book, served_first) = self.ready_to_promise(conn, book).await?;
         let mut given_up = match replaced.as_slice() {
             [] => BTreeMap::new(),
             ids => by_reservation(repo::claims::holds_of(conn, ids).await?),
@@ -261,8 +267,8 @@ impl Inventory {
         order: &Allocate,
     ) -> Result<Committed> {
         let skus = order.wish.demands.iter().map(|demand| demand.sku.clone()).collect();
-        let locked = self.lock(conn, skus).await?;
-        let (mut book, mut served) = self.open_to_promise(conn, locked).await?;
+        let book = self.open(conn, skus).await?;
+        let (mut book, mut served) = self.ready_to_promise(conn, book).await?;
         let mut oversold = BTreeMap::new();
         let sourced = match decide(&book, &order.wish, false) {
             Ok(sourced) => sourced,

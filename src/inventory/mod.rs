@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
-use crate::platform::db::{Asked, Db, Reads, Writes};
+use crate::platform::db::{Answers, Asked, Db, Reads, Writes};
 use crate::warehouses::{Occupancy, Warehouses};
 
 pub use claims::{Allocate, Committed, Held, HeldBy, HoldRequest, Wish};
@@ -49,6 +49,7 @@ pub use repo::claims::Claim;
 pub use stock::{Disposition, ReturnLine, ShipLine, TransferLine, TransferReceipt};
 
 use model::book::Book;
+use repo::book::Line;
 
 #[derive(Clone)]
 pub struct Inventory {
@@ -61,6 +62,16 @@ pub struct Inventory {
     served_version: Arc<AtomicI64>,
     readers: read::Readers,
 }
+
+/// Products that are locked, and what was asked of them.
+pub struct ToOpen {
+    locked: Vec<Locked>,
+    version: Asked<i64>,
+    lines: Asked<Line>,
+}
+
+/// The book of products that are locked.
+pub struct Opened(Book);
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -75,7 +86,10 @@ impl Inventory {
     /// expired are given up first: swept or not, they never count.
     async fn open(&self, conn: &mut PgConnection, skus: Vec<String>) -> Result<Book> {
         let locked = self.lock(conn, skus).await?;
-        self.open_locked(conn, locked).await
+        let mut reads = Reads::default();
+        let to_open = self.ask_to_open(&mut reads, locked);
+        let answers = reads.ask_all(conn).await?;
+        Ok(self.opened(conn, to_open, &answers).await?.0)
     }
 
     async fn lock(&self, conn: &mut PgConnection, skus: Vec<String>) -> Result<Vec<Locked>> {
@@ -91,15 +105,18 @@ impl Inventory {
         repo::book::ask_to_lock(reads, &skus)
     }
 
-    /// The same with products that are locked. It takes a statement after the one that locked them: who waited must not go by
-    /// what was true before.
-    async fn open_locked(&self, conn: &mut PgConnection, locked: Vec<Locked>) -> Result<Book> {
-        let mut reads = Reads::default();
-        let version = self.warehouses.ask_version(&mut reads);
-        let lines = repo::book::ask_for_lines(&mut reads, &locked);
-        let answers = reads.ask_all(conn).await?;
-        let directory = self.warehouses.directory_of(conn, &answers, &version).await?;
-        Ok(repo::book::book_of(directory, locked, answers.of(&lines)?))
+    /// Asks for what is known of products that are locked, with other questions. It takes a statement after the one that locked
+    /// them: who waited must not go by what was true before.
+    pub fn ask_to_open(&self, reads: &mut Reads, locked: Vec<Locked>) -> ToOpen {
+        let version = self.warehouses.ask_version(reads);
+        let lines = repo::book::ask_for_lines(reads, &locked);
+        ToOpen { locked, version, lines }
+    }
+
+    pub async fn opened(&self, conn: &mut PgConnection, to_open: ToOpen, answers: &Answers) -> Result<Opened> {
+        let ToOpen { locked, version, lines } = to_open;
+        let directory = self.warehouses.directory_of(conn, answers, &version).await?;
+        Ok(Opened(repo::book::book_of(directory, locked, answers.of(&lines)?)))
     }
 
     /// Serves orders that wait with stock that became free, then writes all that changed, with what is to be written already.

@@ -46,8 +46,8 @@ impl Inventory {
         units: &[Units],
     ) -> Result<()> {
         let skus = self.skus_of_lines(conn, order, units).await?;
-        let locked = self.lock(conn, skus).await?;
-        let (mut book, served) = self.open_to_promise(conn, locked).await?;
+        let book = self.open(conn, skus).await?;
+        let (mut book, served) = self.ready_to_promise(conn, book).await?;
         Events::publish_in_tx(conn, &served).await?;
         let claims = repo::claims::of_orders(conn, &[order]).await?;
         let scope = scope_of_one(&book, warehouse)?;

@@ -13,7 +13,7 @@ mod http;
 mod model;
 mod repo;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::access::Limits;
 use crate::events::{Event, Events};
 use crate::inventory::{Allocate, Committed, HeldBy, Inventory, Locked};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::{Asked, Db, Reads, Writes};
+use crate::platform::db::{Answers, Asked, Db, Reads, Writes};
 use crate::platform::id;
 use crate::platform::page::{Page, PageRequest};
 use crate::platform::sift::sift;
@@ -32,6 +32,32 @@ pub use http::router;
 pub use model::{NewReservation, NewReservationLine, Reservation, ReservationLine, Status};
 
 use model::Filter;
+
+/// What is asked before reservations are made.
+struct ToCreate {
+    locked: Asked<Locked>,
+}
+
+/// Refuses what can be refused before stock is looked at: too many holds, by how many each owner has alive, and replacing
+/// what is not the owner's.
+fn look_at<'a>(
+    requests: &[(&'a NewReservation, &Limits)],
+    mut live: HashMap<String, i64>,
+    known: &[Reservation],
+) -> Vec<Result<&'a NewReservation>> {
+    let mut taken = HashSet::new();
+    let looked_at = requests.iter().map(|(request, limits)| {
+        let old = known.iter().find(|old| Some(old.id) == request.replace && old.is_within(limits));
+        request.check_replacing(old)?;
+        let Some(owner) = &request.owner else { return Ok(*request) };
+        // One that is replaced makes room, if it is alive and nobody took its place yet.
+        let makes_room = old.is_some_and(|old| old.status == Status::Active && taken.insert(old.id));
+        let count = live.entry(owner.clone()).or_default();
+        *count += i64::from(!makes_room);
+        if *count > MAX_LIVE_PER_OWNER { Err(Error::TooManyHolds(MAX_LIVE_PER_OWNER)) } else { Ok(*request) }
+    });
+    looked_at.collect()
+}
 
 /// Of what was found, for each who asks what is within the limits.
 pub fn for_each<'a>(
@@ -72,23 +98,51 @@ impl Reservations {
         writes: &mut Writes,
         requests: &[(&NewReservation, &Limits)],
     ) -> Result<Vec<Result<Reservation>>> {
-        let skus = requests.iter().flat_map(|(request, _)| request.skus()).collect();
         let replaced: Vec<Uuid> = requests.iter().filter_map(|(request, _)| request.replace).collect();
-        let locked = self.inventory.lock_to_hold(conn, skus, &replaced).await?;
-        self.create_of_locked(conn, writes, locked, requests).await
+        let held = self.inventory.skus_held(conn, &replaced).await?;
+        let mut reads = Reads::default();
+        let asked = self.ask_to_create(&mut reads, requests.iter().map(|(request, _)| *request), held);
+        let answers = reads.ask_all(conn).await?;
+        self.create_as_asked(conn, writes, requests, (&asked, &answers)).await
     }
 
-    /// The same of products that are locked, those of what is to be replaced among them.
-    async fn create_of_locked(
+    /// Asks for the locks that it takes to make these reservations: of their products, those `held` by what they replace among
+    /// them, and of their owners.
+    fn ask_to_create<'a>(
+        &self,
+        reads: &mut Reads,
+        requests: impl Iterator<Item = &'a NewReservation> + Clone,
+        held: Vec<String>,
+    ) -> ToCreate {
+        let locked =
+            self.inventory.ask_to_lock(reads, requests.clone().flat_map(NewReservation::skus).chain(held).collect());
+        let owners: BTreeSet<&str> = requests.filter_map(|request| request.owner.as_deref()).collect();
+        if !owners.is_empty() {
+            repo::ask_to_lock_owners(reads, &owners.into_iter().collect::<Vec<_>>());
+        }
+        ToCreate { locked }
+    }
+
+    async fn create_as_asked(
         &self,
         conn: &mut PgConnection,
         writes: &mut Writes,
-        locked: Vec<Locked>,
         requests: &[(&NewReservation, &Limits)],
+        (asked, answers): (&ToCreate, &Answers),
     ) -> Result<Vec<Result<Reservation>>> {
-        let (accepted, refused) = sift(self.look_at(conn, requests).await?);
+        let owners: Vec<&str> = requests.iter().filter_map(|(request, _)| request.owner.as_deref()).collect();
+        let replaced: Vec<Uuid> = requests.iter().filter_map(|(request, _)| request.replace).collect();
+        let mut reads = Reads::default();
+        let to_open = self.inventory.ask_to_open(&mut reads, answers.of(&asked.locked)?);
+        let live = (!owners.is_empty()).then(|| repo::ask_how_many_live(&mut reads, &owners));
+        let known = (!replaced.is_empty()).then(|| repo::ask_for(&mut reads, &replaced));
+        let answers = reads.ask_all(conn).await?;
+        let live = live.map(|live| answers.of(&live)).transpose()?.unwrap_or_default();
+        let known = known.map(|known| answers.of(&known)).transpose()?.unwrap_or_default();
+        let (accepted, refused) = sift(look_at(requests, live.into_iter().collect(), &known));
+        let opened = self.inventory.opened(conn, to_open, &answers).await?;
         let holds: Vec<_> = accepted.iter().map(|request| request.hold(id::new())).collect();
-        let (held, changes) = self.inventory.hold_in_tx(conn, writes, locked, &holds).await?;
+        let (held, changes) = self.inventory.hold_in_tx(conn, writes, opened, &holds).await?;
         let mut made = Vec::new();
         let mut outcomes = Vec::new();
         for ((request, hold), outcome) in accepted.into_iter().zip(&holds).zip(held) {
@@ -116,9 +170,9 @@ impl Reservations {
         let mut hold = request.hold(id::new());
         hold.replaces = in_place_of.to_vec();
         let mut writes = Writes::default();
-        let locked = self.inventory.lock_to_hold(conn, request.skus().collect(), in_place_of).await?;
+        let opened = self.inventory.open_to_hold(conn, request.skus().collect(), in_place_of).await?;
         let (mut held, changes) =
-            self.inventory.hold_in_tx(conn, &mut writes, locked, std::slice::from_ref(&hold)).await?;
+            self.inventory.hold_in_tx(conn, &mut writes, opened, std::slice::from_ref(&hold)).await?;
         let held = held.pop().expect("one for one")?;
         let made = Reservation::new(request, &hold, &held);
         let mut news = self.end_replaced(conn, &[hold], &[Ok(())]).await?;
@@ -158,32 +212,6 @@ impl Reservations {
             Ok(()) | Err(Error::Ended(_)) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Refuses what can be refused before stock is looked at: too many holds, and replacing what is not the owner's.
-    async fn look_at<'a>(
-        &self,
-        conn: &mut PgConnection,
-        requests: &[(&'a NewReservation, &Limits)],
-    ) -> Result<Vec<Result<&'a NewReservation>>> {
-        let mut owners: Vec<String> = requests.iter().filter_map(|(request, _)| request.owner.clone()).collect();
-        owners.sort_unstable();
-        owners.dedup();
-        let mut live = repo::lock_owners_and_count(conn, &owners).await?;
-        let replaced: Vec<Uuid> = requests.iter().filter_map(|(request, _)| request.replace).collect();
-        let known = if replaced.is_empty() { Vec::new() } else { repo::find_many(conn, &replaced).await? };
-        let mut taken = HashSet::new();
-        let looked_at = requests.iter().map(|(request, limits)| {
-            let old = known.iter().find(|old| Some(old.id) == request.replace && old.is_within(limits));
-            request.check_replacing(old)?;
-            let Some(owner) = &request.owner else { return Ok(*request) };
-            // One that is replaced makes room, if it is alive and nobody took its place yet.
-            let makes_room = old.is_some_and(|old| old.status == Status::Active && taken.insert(old.id));
-            let count = live.entry(owner.clone()).or_default();
-            *count += i64::from(!makes_room);
-            if *count > MAX_LIVE_PER_OWNER { Err(Error::TooManyHolds(MAX_LIVE_PER_OWNER)) } else { Ok(*request) }
-        });
-        Ok(looked_at.collect())
     }
 
     /// Ends what was replaced, and returns the news of it. One that was committed meanwhile has sold its stock: the whole

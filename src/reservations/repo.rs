@@ -55,28 +55,25 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
 }
 
 /// Lets one call at a time count and add to the reservations of an owner; owners in sorted order.
-/// Returns how many each has alive.
-pub(super) async fn lock_owners_and_count(
-    conn: &mut PgConnection,
-    owners: &[String],
-) -> sqlx::Result<BTreeMap<String, i64>> {
-    if owners.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended(owner, 1)) FROM unnest($1::text[]) AS owner ORDER BY owner",
-        owners
+pub(super) fn ask_to_lock_owners(reads: &mut Reads, owners: &[&str]) {
+    add_read!(
+        reads,
+        "SELECT pg_advisory_xact_lock(hashtextextended(owner, 1))::text AS lock
+         FROM unnest($1::text[]) AS owner ORDER BY owner",
+        [owners as &[&str]],
+        |_| Ok(())
+    );
+}
+
+/// How many reservations owners that are locked have alive; nothing for those who have none.
+pub(super) fn ask_how_many_live(reads: &mut Reads, owners: &[&str]) -> Asked<(String, i64)> {
+    add_read!(
+        reads,
+        "SELECT owner, count(*) FROM reservations.reservations
+         WHERE owner = ANY ($1) AND status = 'active' AND expires_at > (SELECT clock_timestamp()) GROUP BY owner",
+        [owners as &[&str]],
+        |row| Ok((row.get(0)?, row.get(1)?))
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    let rows = sqlx::query!(
-        r#"SELECT owner AS "owner!", count(*) AS "live!" FROM reservations.reservations
-           WHERE owner = ANY ($1) AND status = 'active' AND expires_at > (SELECT clock_timestamp()) GROUP BY owner"#,
-        owners
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.owner, row.live)).collect())
 }
 
 pub(super) fn insert(writes: &mut Writes, made: &[Reservation]) {

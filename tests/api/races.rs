@@ -270,3 +270,27 @@ async fn an_answer_that_was_committed_meanwhile_stands() {
     }
     server.assert_clean().await;
 }
+
+/// Keys are taken before products are locked, so that who repeats a call on another server does not find out when everything
+/// is to be written, and in vain for all that are carried out together.
+#[tokio::test]
+async fn a_call_that_waits_has_its_key() {
+    let servers = Server::pair().await;
+    servers[0].shop(&[("TEA", 10)]).await;
+    let mut tx = servers[0].app.db.begin().await.unwrap();
+    sqlx::query("SELECT FROM inventory.products FOR UPDATE").execute(&mut *tx).await.unwrap();
+    let waiting =
+        "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waits = async {
+        eventually("both wait for the product", || async { servers[0].text(waiting).await == "2\n" }).await;
+        tx.rollback().await.unwrap();
+    };
+    let call = |server: usize| servers[server].post_once("/v1/reservations", "key", one("TEA"));
+    let (first, second, ()) = futures::join!(call(0), call(1), waits);
+    let (made, refused) = if first.status == 201 { (first, second) } else { (second, first) };
+    refused.refused(409, "idempotency-in-progress");
+    let again = servers[1].post_once("/v1/reservations", "key", one("TEA")).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.bytes, made.bytes);
+    finish(servers).await;
+}

@@ -3,7 +3,7 @@
 //! What a statement costs as such weighs more than what it finds (see [`super::writes`]), and it costs twice as much where
 //! both processors are at work: the other side has to be woken, and then oneself. So what can be read at one time is
 //! gathered, by whichever modules want to know it, and is read side by side: the n-th row of the answer has the n-th row of
-//! each question. All of them see what was there when the statement began, and which is answered first is not defined.
+//! each question. They are answered in their order, and all of them by what was there when the statement began.
 
 use std::fmt::Write;
 use std::marker::PhantomData;
@@ -147,23 +147,30 @@ fn as_one(questions: &[Question]) -> String {
         renumber(&mut sql, question.with, question.before);
         separator = ", ";
     }
-    if !sql.is_empty() {
-        sql.push(' ');
-    }
     if let [alone] = questions {
+        sql.push_str(if sql.is_empty() { "" } else { " " });
         renumber(&mut sql, alone.select, alone.before);
         return sql;
     }
-    sql.push_str("SELECT * FROM ");
     for (n, question) in questions.iter().enumerate() {
-        sql.push_str(if n == 0 { "" } else { " FULL JOIN " });
-        let _ = write!(sql, "(SELECT row_number() OVER () AS \"{}\", q.* FROM (", number(n));
+        let _ = write!(
+            sql,
+            "{separator}q{n} AS MATERIALIZED (SELECT row_number() OVER () AS \"{}\", q.* FROM (",
+            number(n)
+        );
         renumber(&mut sql, question.select, question.before);
-        let _ = write!(sql, ") q) q{n}");
-        if n > 0 {
-            let earlier: Vec<String> = (0..n).map(|n| format!("\"{}\"", number(n))).collect();
-            let _ = write!(sql, " ON \"{}\" = coalesce({})", number(n), earlier.join(", "));
+        sql.push_str(") q");
+        if let Some(earlier) = n.checked_sub(1) {
+            // Known before the first row is looked for, so the earlier one is answered by then.
+            let _ = write!(sql, " WHERE (SELECT count(*) FROM q{earlier}) >= 0");
         }
+        sql.push(')');
+        separator = ", ";
+    }
+    sql.push_str(" SELECT * FROM q0");
+    for n in 1..questions.len() {
+        let earlier: Vec<String> = (0..n).map(|n| format!("\"{}\"", number(n))).collect();
+        let _ = write!(sql, " FULL JOIN q{n} ON \"{}\" = coalesce({})", number(n), earlier.join(", "));
     }
     sql
 }
@@ -189,11 +196,13 @@ mod tests {
         ];
         assert_eq!(
             as_one(&questions),
-            "WITH RECURSIVE a AS (SELECT $2) SELECT * FROM \
-             (SELECT row_number() OVER () AS \"#0\", q.* FROM (SELECT $1) q) q0 FULL JOIN \
-             (SELECT row_number() OVER () AS \"#1\", q.* FROM (SELECT * FROM a, b WHERE c = $3) q) q1 \
-             ON \"#1\" = coalesce(\"#0\") FULL JOIN \
-             (SELECT row_number() OVER () AS \"#2\", q.* FROM (SELECT d) q) q2 ON \"#2\" = coalesce(\"#0\", \"#1\")"
+            "WITH RECURSIVE a AS (SELECT $2), \
+             q0 AS MATERIALIZED (SELECT row_number() OVER () AS \"#0\", q.* FROM (SELECT $1) q), \
+             q1 AS MATERIALIZED (SELECT row_number() OVER () AS \"#1\", q.* FROM (SELECT * FROM a, b WHERE c = $3) q \
+             WHERE (SELECT count(*) FROM q0) >= 0), \
+             q2 AS MATERIALIZED (SELECT row_number() OVER () AS \"#2\", q.* FROM (SELECT d) q \
+             WHERE (SELECT count(*) FROM q1) >= 0) \
+             SELECT * FROM q0 FULL JOIN q1 ON \"#1\" = coalesce(\"#0\") FULL JOIN q2 ON \"#2\" = coalesce(\"#0\", \"#1\")"
         );
     }
 }

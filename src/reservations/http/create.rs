@@ -5,13 +5,12 @@ use futures::future::BoxFuture;
 use sqlx::PgConnection;
 
 use crate::access::Limits;
-use crate::inventory::Locked;
 use crate::platform::command::{Command, Member, Outcomes, Together, Work};
-use crate::platform::db::{Answers, Asked, Reads, Writes};
+use crate::platform::db::{Answers, Reads, Writes};
 use crate::platform::extract::Json;
 use crate::platform::problem::{Problem, ProblemDocument};
 use crate::platform::reply::Reply;
-use crate::reservations::{Error, NewReservation, Reservation, Reservations};
+use crate::reservations::{Error, NewReservation, Reservation, Reservations, ToCreate};
 
 use super::SHAPE;
 
@@ -58,11 +57,10 @@ pub(super) fn queue(reservations: Reservations) -> Queue {
 struct Reserve(Reservations);
 
 impl Work<Json<NewReservation>, Limits> for Reserve {
-    type Asked = Asked<Locked>;
+    type Asked = ToCreate;
 
-    fn ask(&self, reads: &mut Reads, members: &[&Member<Json<NewReservation>, Limits>]) -> Asked<Locked> {
-        let skus = members.iter().flat_map(|member| member.command.body.0.skus());
-        self.0.inventory.ask_to_lock(reads, skus.collect())
+    fn ask(&self, reads: &mut Reads, members: &[&Member<Json<NewReservation>, Limits>]) -> ToCreate {
+        self.0.ask_to_create(reads, members.iter().map(|member| &member.command.body.0), Vec::new())
     }
 
     fn carry_out<'a>(
@@ -70,12 +68,12 @@ impl Work<Json<NewReservation>, Limits> for Reserve {
         conn: &'a mut PgConnection,
         writes: &'a mut Writes,
         members: &'a [&'a Member<Json<NewReservation>, Limits>],
-        asked: &'a Asked<Locked>,
+        asked: &'a ToCreate,
         answers: &'a Answers,
     ) -> BoxFuture<'a, Outcomes> {
         Box::pin(async move {
             let requests: Vec<_> = members.iter().map(|member| (&member.command.body.0, &member.context)).collect();
-            let outcomes = self.0.create_of_locked(conn, writes, answers.of(asked)?, &requests).await?;
+            let outcomes = self.0.create_as_asked(conn, writes, &requests, (asked, answers)).await?;
             Ok(outcomes.into_iter().map(reply).collect())
         })
     }
