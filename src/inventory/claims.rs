@@ -9,10 +9,10 @@ use super::model::book::Book;
 use super::model::sourcing::{Demand, Sourced};
 use super::model::views::Shortage;
 use super::repo::claims::{Claim, Hold, NewBackorder};
-use super::{Closed, Error, Inventory, Opened, Result, SERVER, repo};
+use super::{Closed, Error, Inventory, Locked, Opened, Result, SERVER, repo};
 use crate::events::Event;
 use crate::platform::clock::Timestamp;
-use crate::platform::db::Writes;
+use crate::platform::db::{Reads, Writes};
 use crate::platform::problem::Fault;
 use crate::warehouses::{Location, Scope};
 
@@ -122,9 +122,6 @@ impl Inventory {
 
     /// The products that these reservations hold, before they are locked.
     pub async fn skus_held(&self, conn: &mut PgConnection, reservations: &[Uuid]) -> Result<Vec<String>> {
-        if reservations.is_empty() {
-            return Ok(Vec::new());
-        }
         Ok(repo::claims::skus_held(conn, reservations).await?)
     }
 
@@ -140,10 +137,7 @@ impl Inventory {
     ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
         let replaced: Vec<Uuid> = requests.iter().flat_map(|r| r.replaces.iter().copied()).collect();
         let (mut book, served_first) = self.ready_to_promise(conn, book).await?;
-        let mut given_up = match replaced.as_slice() {
-            [] => BTreeMap::new(),
-            ids => by_reservation(repo::claims::holds_of(conn, ids).await?),
-        };
+        let mut given_up = by_reservation(repo::claims::holds_of(conn, &replaced).await?);
         let (mut outcomes, mut short, mut new_holds, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (n, request) in requests.iter().enumerate() {
             let old: Vec<Hold> = request.replaces.iter().filter_map(|id| given_up.remove(id)).flatten().collect();
@@ -180,8 +174,9 @@ impl Inventory {
         reservations: &[Uuid],
     ) -> Result<Vec<Event>> {
         let skus = repo::claims::skus_held(conn, reservations).await?;
-        let mut book = self.open(conn, skus).await?;
-        for hold in repo::claims::holds_of(conn, reservations).await? {
+        let locked = self.lock(conn, skus).await?;
+        let (mut book, held) = self.open_with_holds(conn, locked, reservations).await?;
+        for hold in held.into_values().flatten() {
             book.unreserve(&hold.sku, &hold.sourced);
         }
         repo::claims::delete_holds(writes, reservations);
@@ -205,9 +200,9 @@ impl Inventory {
         extensions: &[(HeldBy, i64)],
     ) -> Result<(Vec<Option<Timestamp>>, Vec<Event>)> {
         let held: Vec<&HeldBy> = extensions.iter().map(|(held, _)| held).collect();
-        let book = self.open(conn, skus_of(&held)).await?;
+        let locked = self.lock(conn, held.iter().flat_map(|held| &held.skus).cloned().collect()).await?;
         let ids: Vec<Uuid> = held.iter().map(|held| held.reservation_id).collect();
-        let found = by_reservation(repo::claims::holds_of(conn, &ids).await?);
+        let (book, found) = self.open_with_holds(conn, locked, &ids).await?;
         let ends = extensions.iter().map(|(held, ttl)| held.is_all_in(&found).then(|| book.now.plus_seconds(*ttl)));
         let ends: Vec<Option<Timestamp>> = ends.collect();
         let mut latest: BTreeMap<Uuid, Timestamp> = BTreeMap::new();
@@ -219,18 +214,32 @@ impl Inventory {
         Ok((ends, self.close(conn, writes, book, SERVER).await?.into_news()))
     }
 
-    /// Turns what reservations hold into promises to the lines of orders: `lines[n]` of an order is the order line made
+    /// Opens products that are locked, with what these reservations hold of them.
+    async fn open_with_holds(
+        &self,
+        conn: &mut PgConnection,
+        locked: Vec<Locked>,
+        reservations: &[Uuid],
+    ) -> Result<(Book, BTreeMap<Uuid, Vec<Hold>>)> {
+        let mut reads = Reads::default();
+        let to_open = self.ask_to_open(&mut reads, locked);
+        let holds = repo::claims::ask_for_holds(&mut reads, reservations);
+        let answers = reads.ask_all(conn).await?;
+        let Opened(book) = self.opened(conn, to_open, &answers).await?;
+        Ok((book, by_reservation(repo::claims::gather(answers.of(&holds)?))))
+    }
+
+    /// Turns what reservations hold of products that are locked into promises to the lines of orders: `lines[n]` of an order is the order line made
     /// from the reservation's line `n`. What a reservation that has ended held is left as it is.
     pub async fn commit_holds_in_tx(
         &self,
         conn: &mut PgConnection,
         writes: &mut Writes,
+        locked: Vec<Locked>,
         commits: &[(HeldBy, &Allocate)],
     ) -> Result<Committed> {
-        let held: Vec<&HeldBy> = commits.iter().map(|(held, _)| held).collect();
-        let mut book = self.open(conn, skus_of(&held)).await?;
-        let ids: Vec<Uuid> = held.iter().map(|held| held.reservation_id).collect();
-        let mut found = by_reservation(repo::claims::holds_of(conn, &ids).await?);
+        let ids: Vec<Uuid> = commits.iter().map(|(held, _)| held.reservation_id).collect();
+        let (mut book, mut found) = self.open_with_holds(conn, locked, &ids).await?;
         let (mut alive, mut orders) = (Vec::new(), Vec::new());
         let mut claims = Vec::new();
         for (held, order) in commits {
@@ -367,10 +376,6 @@ fn write_claims(writes: &mut Writes, orders: &[(&Allocate, Vec<Claim>)]) {
         })
     });
     repo::claims::insert_backorders(writes, &waiting.collect::<Vec<_>>());
-}
-
-fn skus_of(held: &[&HeldBy]) -> Vec<String> {
-    held.iter().flat_map(|held| &held.skus).cloned().collect()
 }
 
 /// A wish that cannot be met: of these products, this much could be had.

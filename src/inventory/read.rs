@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use futures::future::FutureExt;
@@ -19,7 +20,7 @@ use super::{Error, Inventory, Result, repo};
 use crate::access::Limit;
 use crate::platform::clock::Timestamp;
 use crate::platform::coalesce::{Coalescer, Keys, Shape};
-use crate::platform::db::Db;
+use crate::platform::db::{Asked, Db, Reads};
 use crate::platform::page::{Page, PageRequest};
 use crate::warehouses::{Directory, Scope, Warehouses};
 
@@ -77,7 +78,7 @@ impl Seen {
 /// Availability read by many at once: one read for all who wait, which begins after the last of them has come.
 pub(super) type Readers = Coalescer<Vec<String>, std::result::Result<Arc<Seen>, Arc<sqlx::Error>>>;
 
-const READERS: Shape = Shape { lanes: 2, batch: 64, waiting: 2048 };
+const READERS: Shape = Shape { lanes: 2, crowd: 0, patience: Duration::from_millis(10), batch: 64, waiting: 2048 };
 
 pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
     Readers::new(
@@ -185,7 +186,14 @@ impl Inventory {
 
     /// What these products are sold for, and from when, as far as they exist.
     pub async fn listed(&self, conn: &mut PgConnection, skus: &[String]) -> Result<HashMap<String, Listed>> {
-        Ok(repo::products::listed(conn, skus).await?)
+        let mut reads = Reads::default();
+        let listed = self.ask_for_listed(&mut reads, skus);
+        Ok(reads.ask_all(conn).await?.of(&listed)?.into_iter().collect())
+    }
+
+    /// Asks for the same, with other questions.
+    pub fn ask_for_listed(&self, reads: &mut Reads, skus: &[String]) -> Asked<(String, Listed)> {
+        repo::products::ask_for_listed(reads, skus)
     }
 
     /// What these products are called, as far as they exist.

@@ -196,7 +196,12 @@ impl Orders {
         });
         let (accepted, refused) = sift(looked_at);
         let lines = accepted.iter().flat_map(|(.., reservation)| &reservation.lines);
-        let listed = self.inventory.listed(conn, &lines.map(|line| line.sku.clone()).collect::<Vec<_>>()).await?;
+        let skus: Vec<String> = lines.map(|line| line.sku.clone()).collect();
+        let mut reads = Reads::default();
+        let listed = self.inventory.ask_for_listed(&mut reads, &skus);
+        let locked = self.inventory.ask_to_lock(&mut reads, skus);
+        let answers = reads.ask_all(conn).await?;
+        let (listed, locked) = (answers.of(&listed)?.into_iter().collect(), answers.of(&locked)?);
         let drafts = accepted.into_iter().map(|(Reserved { new, terms, .. }, buyer, reservation)| {
             let terms = |n: usize| terms.and_then(|terms| terms.get(n)).cloned().unwrap_or_default();
             let lines = reservation.lines.iter().enumerate();
@@ -206,7 +211,7 @@ impl Orders {
             ((reservation, draft.order.clone()), draft)
         });
         let (commits, drafts): (Vec<(Reservation, Allocate)>, Vec<Draft>) = drafts.unzip();
-        let (committed, outcomes) = self.reservations.commit_in_tx(conn, writes, &commits).await?;
+        let (committed, outcomes) = self.reservations.commit_in_tx(conn, writes, locked, &commits).await?;
         let ended: HashMap<Uuid, Status> = how_ended(&commits, &outcomes).collect();
         let alive = outcomes.into_iter().zip(drafts).map(|(outcome, draft)| Ok(outcome.map(|()| draft)?));
         let (drafts, too_late) = sift::<_, Error>(alive);

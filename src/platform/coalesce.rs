@@ -4,6 +4,8 @@
 //! batch, and goes with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone
 //! caller pays nothing, and the more there are, the more share the price of a transaction.
 //!
+//! - **Few go by one lane:** two small batches at once are in each other's way, and each pays the price of a transaction. What a
+//!   batch waits for is nobody else's business, though: after a while (`patience`) others need not wait for it.
 //! - **No batch waits for another:** each item names by keys what it needs to itself. While a batch with one of them is
 //!   in work, it stays, and so does whoever came after it and needs the same.
 //! - **Fair:** of those who share a key, answers are as they would be one by one in the order of arrival. Nobody is overtaken
@@ -15,7 +17,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::oneshot;
@@ -32,6 +34,10 @@ type Work<T, R> = Box<dyn FnOnce(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send>;
 pub struct Shape {
     /// How many batches may be in work at once
     pub lanes: usize,
+    /// How many there have to be, waiting or in work, for two batches at once; fewer go one after the other, by whichever lane
+    pub crowd: usize,
+    /// How long they wait for it
+    pub patience: Duration,
     /// The most items of a batch
     pub batch: usize,
     /// The most items that wait
@@ -99,6 +105,9 @@ struct Queue<T, R> {
     /// The keys of the batches in work: each is in one of them
     held: HashSet<u64>,
     lanes: Box<[Lane]>,
+    /// How many are in a batch
+    at_work: usize,
+    crowd: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +116,14 @@ enum Lane {
     /// About to take whoever can go
     Taking,
     Working,
+    /// With a batch that takes long
+    Slow,
 }
 
 struct Waiting<T, R> {
     item: T,
     keys: Keys,
-    /// The one lane it may go by
+    /// The one lane it may go by, in a crowd
     lane: Option<usize>,
     since: Instant,
     answer: oneshot::Sender<R>,
@@ -138,8 +149,8 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             .boxed()
         };
         let lanes = vec![Lane::Idle; shape.lanes.max(1)].into();
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), held: HashSet::new(), lanes });
-        Self(Arc::new(Inner { name, shape, queue, ready: Box::new(ready) }))
+        let queue = Queue { waiting: VecDeque::new(), held: HashSet::new(), lanes, at_work: 0, crowd: shape.crowd };
+        Self(Arc::new(Inner { name, shape, queue: Mutex::new(queue), ready: Box::new(ready) }))
     }
 
     /// Carries out the item with others. It is in no batch beside one with any of its `keys`.
@@ -157,6 +168,8 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             queue.waiting.push_back(came);
             if let Some(lane) = by {
                 queue.start(lane, &self.0);
+            } else if queue.waiting.len() + queue.at_work == queue.crowd {
+                queue.start_others(&self.0);
             }
         }
         answered.await.map_err(|_| Refused::Lost)
@@ -172,9 +185,20 @@ impl<T, R> Inner<T, R> {
 impl<T, R> Queue<T, R> {
     /// A lane to start for an item; none while one that may take it is about to.
     fn idle_lane(&self, it: &Waiting<T, R>) -> Option<usize> {
-        let mut lanes = self.lanes.iter().enumerate().filter(|(lane, _)| it.may_go_by(*lane));
+        if self.is_few() && self.lanes.iter().any(|state| matches!(state, Lane::Taking | Lane::Working)) {
+            return None;
+        }
+        let mut lanes = self.lanes.iter().enumerate().filter(|(lane, _)| self.may_go(it, *lane));
         let is_taken = lanes.clone().any(|(_, state)| *state == Lane::Taking);
         lanes.find(|(_, state)| !is_taken && **state == Lane::Idle).map(|(lane, _)| lane)
+    }
+
+    fn is_few(&self) -> bool {
+        self.waiting.len() + self.at_work < self.crowd
+    }
+
+    fn may_go(&self, it: &Waiting<T, R>, lane: usize) -> bool {
+        self.is_few() || it.lane.is_none_or(|own| own == lane)
     }
 
     /// Whether a lane is idle, and there is somebody for it whom no other is about to take.
@@ -197,7 +221,7 @@ impl<T, R> Queue<T, R> {
         let waiting = self.waiting.iter().enumerate();
         waiting.filter_map(move |(n, it)| {
             let keys = &it.keys.hashes;
-            if it.may_go_by(lane) && keys.iter().all(|key| !self.held.contains(key) && !wanted.contains(key)) {
+            if self.may_go(it, lane) && keys.iter().all(|key| !self.held.contains(key) && !wanted.contains(key)) {
                 return Some(n);
             }
             wanted.extend(keys);
@@ -218,13 +242,8 @@ impl<T, R> Queue<T, R> {
         self.waiting = left;
         self.held.extend(taken.iter().flat_map(|it| &it.keys.hashes));
         self.lanes[lane] = Lane::Working;
+        self.at_work += taken.len();
         taken
-    }
-}
-
-impl<T, R> Waiting<T, R> {
-    fn may_go_by(&self, lane: usize) -> bool {
-        self.lane.is_none_or(|own| own == lane)
     }
 }
 
@@ -260,13 +279,22 @@ async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, la
         let keys: Vec<Keys> = batch.iter().map(|it| it.keys.clone()).collect();
         // Another lane may have taken what this one was started for.
         if let (Ok(work), false) = (ready, batch.is_empty()) {
-            carry_out(&inner, work, batch).await;
+            let mut work = std::pin::pin!(carry_out(&inner, work, batch));
+            if tokio::time::timeout(inner.shape.patience, &mut work).await.is_err() {
+                {
+                    let mut queue = inner.queue();
+                    queue.lanes[lane] = Lane::Slow;
+                    queue.start_others(&inner);
+                }
+                work.await;
+            }
         }
         let mut queue = inner.queue();
         for key in keys.iter().flat_map(|keys| &keys.hashes) {
             queue.held.remove(key);
         }
         queue.lanes[lane] = Lane::Idle;
+        queue.at_work -= keys.len();
         let goes_on = queue.has_work(lane);
         if goes_on {
             queue.lanes[lane] = Lane::Taking;
@@ -294,202 +322,4 @@ async fn carry_out<T: Send, R: Send>(inner: &Inner<T, R>, work: Work<T, R>, batc
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::time::Duration;
-
-    use futures::future::join_all;
-    use proptest::prelude::*;
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    const SHAPE: Shape = Shape { lanes: 1, batch: 4, waiting: 8 };
-
-    /// Answers each item with itself and the batch it was in; goes on when `gate` lets it.
-    fn numbered(shape: Shape, gate: Arc<Semaphore>) -> Coalescer<u32, (u32, Vec<u32>)> {
-        Coalescer::new(
-            "test",
-            shape,
-            || async {}.boxed(),
-            move |(), items: Vec<u32>| {
-                let gate = gate.clone();
-                async move {
-                    gate.acquire().await.expect("never closed").forget();
-                    assert!(!items.contains(&666), "an item that brings its batch down");
-                    items.iter().map(|item| (*item, items.clone())).collect()
-                }
-                .boxed()
-            },
-        )
-    }
-
-    async fn settle() {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn who_comes_meanwhile_goes_together_in_order_and_bounded() {
-        let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(SHAPE, gate.clone());
-        let ask = |n: u32| {
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.run(Keys::default(), n).await })
-        };
-        let first = ask(0);
-        settle().await;
-        let others: Vec<_> = (1..7).map(ask).collect();
-        settle().await;
-        gate.add_permits(3);
-        let answers: Vec<_> = join_all([first].into_iter().chain(others)).await;
-        let batches: Vec<(u32, Vec<u32>)> = answers.into_iter().map(|a| a.unwrap().unwrap()).collect();
-        assert_eq!(batches[0], (0, vec![0]));
-        (1..5).for_each(|n| assert_eq!(batches[n as usize], (n, vec![1, 2, 3, 4])));
-        (5..7).for_each(|n| assert_eq!(batches[n as usize], (n, vec![5, 6])));
-    }
-
-    #[tokio::test]
-    async fn who_comes_while_a_batch_is_made_ready_goes_along() {
-        let gate = Arc::new(Semaphore::new(0));
-        let (opens, panics) = (gate.clone(), Arc::new(Semaphore::new(0)));
-        let fails = panics.clone();
-        let ready = move || {
-            let (gate, fails) = (opens.clone(), fails.clone());
-            async move {
-                gate.acquire().await.expect("never closed").forget();
-                assert!(fails.try_acquire().is_err(), "it cannot be made ready");
-            }
-            .boxed()
-        };
-        let work = |(), items: Vec<u32>| async move { vec![items.len(); items.len()] }.boxed();
-        let queue = Coalescer::new("test", SHAPE, ready, work);
-        let ask = |n: u32| {
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.run(Keys::default(), n).await })
-        };
-        let mut asked = Vec::new();
-        for n in 0..3 {
-            asked.push(ask(n));
-            settle().await;
-        }
-        gate.add_permits(1);
-        assert!(join_all(asked).await.into_iter().all(|answer| answer.unwrap() == Ok(3)));
-        panics.add_permits(1);
-        gate.add_permits(2);
-        assert_eq!(queue.run(Keys::default(), 3).await, Err(Refused::Lost));
-        settle().await;
-        panics.acquire().await.unwrap().forget();
-        assert_eq!(queue.run(Keys::default(), 4).await, Ok(1), "the queue goes on");
-    }
-
-    #[tokio::test]
-    async fn beyond_its_bound_it_takes_no_more() {
-        let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(SHAPE, gate.clone());
-        let mut asked = Vec::new();
-        for n in 0..9 {
-            let queue = queue.clone();
-            asked.push(tokio::spawn(async move { queue.run(Keys::default(), n).await }));
-            settle().await;
-        }
-        assert_eq!(queue.run(Keys::default(), 10).now_or_never(), Some(Err(Refused::Full)));
-        gate.add_permits(100);
-        for (n, asked) in (0..).zip(asked) {
-            assert_eq!(asked.await.unwrap().unwrap().0, n);
-        }
-    }
-
-    #[tokio::test]
-    async fn who_is_in_nobodys_way_passes_those_who_wait_for_a_batch() {
-        let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(Shape { lanes: 2, ..SHAPE }, gate.clone());
-        let mut asked = Vec::new();
-        // The first has A; the second waits for it, and the third for the second.
-        for (n, keys) in [(0, ["A", "-"]), (1, ["A", "B"]), (2, ["B", "C"]), (3, ["D", "E"])] {
-            let queue = queue.clone();
-            asked.push(tokio::spawn(async move { queue.run(Keys::of(keys), n).await }));
-            settle().await;
-        }
-        gate.add_permits(3);
-        let mut batches = Vec::new();
-        for asked in asked {
-            batches.push(asked.await.expect("no panic").expect("there is room").1);
-        }
-        assert_eq!(batches, [vec![0], vec![1, 2], vec![1, 2], vec![3]]);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-
-        /// Whatever is asked for: batches at work share no key, and who shares one with another is served in the order of arrival.
-        #[test]
-        fn no_batch_waits_for_another_and_nobody_is_overtaken(
-            asked in prop::collection::vec((prop::collection::btree_set(0u8..6, 0..4), any::<bool>(), 0usize..4), 1..60),
-            lanes in 1usize..4,
-            batch in 1usize..6,
-        ) {
-            let shape = Shape { lanes, batch, waiting: 100 };
-            let (at_work, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-            let (began, ended) = (at_work.clone(), done.clone());
-            let queue = Coalescer::new("test", shape, || async {}.boxed(), move |(), items: Vec<(usize, BTreeSet<u8>)>| {
-                let (began, ended) = (began.clone(), ended.clone());
-                async move {
-                    let keys: BTreeSet<u8> = items.iter().flat_map(|(_, keys)| keys.clone()).collect();
-                    let is_free = |others: &BTreeSet<u8>| others.is_disjoint(&keys);
-                    let (beside, is_alone) = {
-                        let mut began = began.lock().expect("nobody panics with it");
-                        let seen = (began.len(), began.iter().all(is_free));
-                        began.push(keys.clone());
-                        seen
-                    };
-                    for _ in 0..items[0].0 % 5 {
-                        tokio::task::yield_now().await;
-                    }
-                    let mut began = began.lock().expect("nobody panics with it");
-                    let place = began.iter().position(|it| *it == keys).expect("it was added when it began");
-                    began.swap_remove(place);
-                    ended.lock().expect("nobody panics with it").extend(items.iter().cloned());
-                    items.iter().map(|_| beside < lanes && is_alone && items.len() <= batch).collect()
-                }
-                .boxed()
-            });
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime of one thread");
-            let answers = runtime.block_on(async {
-                let mut answers = Vec::new();
-                for (n, (keys, gathers, pause)) in asked.iter().cloned().enumerate() {
-                    let (queue, named) = (queue.clone(), Keys::of(&keys));
-                    let named = if gathers { named.gathered() } else { named };
-                    answers.push(tokio::spawn(async move { queue.run(named, (n, keys)).await }));
-                    for _ in 0..pause {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                join_all(answers).await
-            });
-            prop_assert!(answers.into_iter().all(|answer| answer.expect("no panic") == Ok(true)));
-            for key in 0..6 {
-                let done = done.lock().expect("nobody panics with it");
-                let order: Vec<usize> = done.iter().filter(|(_, keys)| keys.contains(&key)).map(|(n, _)| *n).collect();
-                prop_assert!(order.is_sorted(), "{key}: {order:?}");
-            }
-            let queue = queue.0.queue();
-            prop_assert!(queue.waiting.is_empty() && queue.held.is_empty() && queue.lanes.iter().all(|lane| *lane == Lane::Idle));
-        }
-    }
-
-    #[tokio::test]
-    async fn who_leaves_is_carried_out_and_a_panic_ends_its_batch_alone() {
-        let gate = Arc::new(Semaphore::new(0));
-        let queue = numbered(SHAPE, gate.clone());
-        let _ = tokio::time::timeout(Duration::from_millis(10), queue.run(Keys::default(), 1)).await;
-        assert_eq!(gate.available_permits(), 0);
-        gate.add_permits(1);
-        settle().await;
-        assert_eq!(gate.available_permits(), 0, "the batch of who left went on");
-        gate.add_permits(2);
-        assert_eq!(queue.run(Keys::default(), 666).await, Err(Refused::Lost));
-        assert_eq!(queue.run(Keys::default(), 2).await.map(|(n, _)| n), Ok(2));
-    }
-}
+mod tests;

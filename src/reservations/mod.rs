@@ -321,16 +321,17 @@ impl Reservations {
         Ok(outcomes.collect())
     }
 
-    /// Turns what each holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Those
+    /// Turns what each holds, of products that are locked, into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Those
     /// that have ended meanwhile are left as they are. Idempotent by the order: a reservation is committed once.
     pub async fn commit_in_tx(
         &self,
         conn: &mut PgConnection,
         writes: &mut Writes,
+        locked: Vec<Locked>,
         commits: &[(Reservation, Allocate)],
     ) -> Result<(Committed, Vec<Result<()>>)> {
         let held: Vec<(HeldBy, &Allocate)> = commits.iter().map(|(found, order)| (found.held_by(), order)).collect();
-        let mut committed = self.inventory.commit_holds_in_tx(conn, writes, &held).await?;
+        let mut committed = self.inventory.commit_holds_in_tx(conn, writes, locked, &held).await?;
         let alive = commits.iter().zip(&committed.claims).filter(|(_, claims)| claims.is_some());
         let alive: Vec<(Uuid, Uuid)> = alive.map(|((found, order), _)| (found.id, order.order_id)).collect();
         let ended = repo::commit(conn, &alive, committed.now).await?;

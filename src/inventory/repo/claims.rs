@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::inventory::model::sourcing::{Part, Sourced};
 use crate::platform::clock::Timestamp;
-use crate::platform::db::{Writes, add_write};
+use crate::platform::db::{Asked, Reads, Writes, add_read, add_write};
 
 /// Stands for "no warehouse" in a hold's key: the part that is promised beyond stock.
 const BEYOND: &str = "";
@@ -21,7 +21,8 @@ pub struct Hold {
     pub sourced: Sourced,
 }
 
-struct HoldRow {
+/// What of a line is held in one place.
+pub struct HoldRow {
     reservation_id: Uuid,
     line: i32,
     warehouse: String,
@@ -38,7 +39,7 @@ pub fn sourced_of(warehouse: String, quantity: i64) -> Sourced {
 }
 
 /// One [`Hold`] a line, in the order of the rows.
-fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
+pub fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
     let mut holds: Vec<Hold> = Vec::new();
     let mut places: HashMap<(Uuid, i32), usize> = HashMap::new();
     for row in rows {
@@ -57,6 +58,9 @@ fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
 }
 
 pub async fn skus_held(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<String>> {
+    if reservations.is_empty() {
+        return Ok(Vec::new());
+    }
     sqlx::query_scalar!("SELECT DISTINCT sku FROM inventory.holds WHERE reservation_id = ANY ($1)", reservations)
         .fetch_all(conn)
         .await
@@ -91,16 +95,31 @@ pub fn insert_holds(writes: &mut Writes, holds: &[(Hold, Timestamp)]) {
     );
 }
 
-pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
-    let rows = sqlx::query_as!(
-        HoldRow,
-        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds WHERE reservation_id = ANY ($1)
-         ORDER BY reservation_id, line, warehouse",
-        reservations
+/// Asks for what these reservations hold. Opening the products gives up what has expired, and one that asks together with
+/// that sees it still.
+pub fn ask_for_holds(reads: &mut Reads, reservations: &[Uuid]) -> Asked<HoldRow> {
+    add_read!(
+        reads,
+        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds
+         WHERE reservation_id = ANY ($1) AND expires_at > clock_timestamp() ORDER BY reservation_id, line, warehouse",
+        [reservations],
+        |row| Ok(HoldRow {
+            reservation_id: row.get(0)?,
+            line: row.get(1)?,
+            warehouse: row.get(2)?,
+            sku: row.get(3)?,
+            quantity: row.get(4)?,
+        })
     )
-    .fetch_all(conn)
-    .await?;
-    Ok(gather(rows))
+}
+
+pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
+    if reservations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reads = Reads::default();
+    let holds = ask_for_holds(&mut reads, reservations);
+    Ok(gather(reads.ask_all(conn).await?.of(&holds)?))
 }
 
 /// Takes away what these reservations hold.

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use crate::inventory::model::product::{Availability, Barcode, Listed, NewProduct, Preorder, Product, Sku, Tracking};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::json::to_json;
+use crate::platform::db::{Asked, Reads, add_read};
 use crate::platform::money::Money;
 
 struct ProductRow {
@@ -338,18 +339,16 @@ pub async fn usage(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Usage> {
     .await
 }
 
-pub async fn listed(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, Listed>> {
-    let rows = sqlx::query!(
+pub fn ask_for_listed(reads: &mut Reads, skus: &[String]) -> Asked<(String, Listed)> {
+    add_read!(
+        reads,
         "SELECT sku, price_amount, price_currency, preorder_release FROM inventory.products WHERE sku = ANY ($1)",
-        skus
+        [skus],
+        |row| {
+            let price = Money::from_columns(row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, Listed { price, release_date: row.get(3)? }))
+        }
     )
-    .fetch_all(conn)
-    .await?;
-    let listed = rows.into_iter().map(|row| {
-        let price = Money::from_columns(row.price_amount, row.price_currency);
-        (row.sku, Listed { price, release_date: row.preorder_release })
-    });
-    Ok(listed.collect())
 }
 
 pub async fn names(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, String>> {

@@ -1,5 +1,7 @@
 //! `POST /v1/orders`
 
+use std::time::Duration;
+
 use axum::extract::State;
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
@@ -44,7 +46,7 @@ pub(super) async fn create_order(
 /// Of orders from reservations.
 pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 
-const SHAPE: Shape = Shape { lanes: 2, batch: 128, waiting: 2048 };
+const SHAPE: Shape = Shape { lanes: 2, crowd: 20, patience: Duration::from_millis(10), batch: 128, waiting: 2048 };
 
 pub(super) fn queue(orders: Orders) -> Queue {
     Queue::new("order", SHAPE, orders.db.clone(), Place(orders))
