@@ -229,8 +229,8 @@ impl Inventory {
         Ok((book, by_reservation(repo::claims::gather(answers.of(&holds)?))))
     }
 
-    /// Turns what reservations hold of products that are locked into promises to the lines of orders: `lines[n]` of an order is the order line made
-    /// from the reservation's line `n`. What a reservation that has ended held is left as it is.
+    /// Turns what reservations hold into promises to the lines of orders: `lines[n]` of an order is the order line made from
+    /// the reservation's line `n`. Their products are locked. What a reservation that has ended held is left as it is.
     pub async fn commit_holds_in_tx(
         &self,
         conn: &mut PgConnection,

@@ -321,8 +321,9 @@ impl Reservations {
         Ok(outcomes.collect())
     }
 
-    /// Turns what each holds, of products that are locked, into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Those
-    /// that have ended meanwhile are left as they are. Idempotent by the order: a reservation is committed once.
+    /// Turns what each holds into promises to the lines of an order: `order.lines[n]` is made from its line `n`. Their products
+    /// are locked. Those that have ended meanwhile are left as they are. Idempotent by the order: a reservation is committed
+    /// once.
     pub async fn commit_in_tx(
         &self,
         conn: &mut PgConnection,
