@@ -87,8 +87,9 @@ fn main() {
     report.start_up(cold, bench.house.restart());
     bench.run(&mut report);
     bench.progress.finish_and_clear();
-    report.write(&args.out);
+    // First where nothing can fail: what was measured for so long is not to be lost to a full disk.
     println!("{}", report.table());
+    report.write(&args.out);
 }
 
 fn progress(steps: u64) -> ProgressBar {
