@@ -1,12 +1,10 @@
 //! Questions that need nothing of each other, asked as one statement.
 //!
-//! What a statement costs as such weighs more than what it finds (see [`super::writes`]), and it costs twice as much where
-//! both processors are at work: the other side has to be woken, and then oneself. So what can be read at one time is
+//! What a statement costs as such weighs more than what it finds (see [`super::writes`]). So what can be read at one time is
 //! gathered, by whichever modules want to know it, and is read side by side: the n-th row of the answer has the n-th row of
 //! each question. They are answered in their order, and all of them by what was there when the statement began.
 
 use std::fmt::Write;
-use std::marker::PhantomData;
 
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -34,7 +32,6 @@ struct Question {
 pub struct Asked<T> {
     question: usize,
     read: fn(&Fields<'_>) -> sqlx::Result<T>,
-    rows: PhantomData<fn() -> T>,
 }
 
 /// The fields of a row, counted from 0.
@@ -80,7 +77,7 @@ impl Reads {
         read: fn(&Fields<'_>) -> sqlx::Result<T>,
     ) -> Asked<T> {
         self.questions.push(Question { with, select, before: self.arguments.len() });
-        Asked { question: self.questions.len() - 1, read, rows: PhantomData }
+        Asked { question: self.questions.len() - 1, read }
     }
 
     pub fn bind<'q, A: Encode<'q, Postgres> + Type<Postgres>>(&mut self, argument: A) {
