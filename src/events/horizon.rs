@@ -26,16 +26,30 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Between two observations, while somebody waits.
 const OBSERVE: Duration = Duration::from_millis(40);
 
+/// So old may be what a follower goes by.
+const LATELY: Duration = Duration::from_millis(60);
+
 /// The horizon as this process knows it.
 #[derive(Default)]
 pub struct Horizon(Mutex<Known>);
 
 impl Horizon {
+    /// The horizon as somebody brought it forward [`LATELY`]: for those who look again and again, and do so beside others.
+    pub async fn lately(&self, db: &Db) -> sqlx::Result<i64> {
+        let known = self.0.lock().await;
+        if known.looked.is_some_and(|at| at.elapsed() < LATELY) {
+            return Ok(known.final_at);
+        }
+        drop(known);
+        self.within(Duration::ZERO, db).await
+    }
+
     /// The horizon, as far as it can be brought in that time.
     pub async fn within(&self, patience: Duration, db: &Db) -> sqlx::Result<i64> {
         let deadline = tokio::time::Instant::now() + patience;
         // One reader looks for all: the others wait here, without holding a connection.
         let mut known = self.0.lock().await;
+        known.looked = Some(Instant::now());
         let mut conn = db.conn().await?;
         let drawn = repo::last_drawn(&mut conn).await?;
         if drawn <= known.final_at {
@@ -70,6 +84,7 @@ struct Known {
     /// What waits to become final: the last id drawn, the transaction id after it, and when that was seen
     pending: VecDeque<(i64, i64, Instant)>,
     observed: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 /// More observations than this tell nothing new.

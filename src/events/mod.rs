@@ -38,7 +38,7 @@ use crate::platform::problem::Problem;
 pub use catalogue::{CATALOGUE, Kind};
 pub use cursor::Cursor;
 pub use filter::{Filter, FilterQuery};
-pub use follower::Taken;
+pub use follower::{Follower, Taken};
 pub use http::router;
 pub use tail::{News, PAUSE};
 
@@ -145,7 +145,7 @@ impl Events {
     }
 
     /// The same without waiting for what is in flight: for those who look again soon.
-    pub async fn position_now(&self) -> sqlx::Result<i64> {
+    async fn position_now(&self) -> sqlx::Result<i64> {
         self.horizon.within(Duration::ZERO, &self.db).await
     }
 
@@ -200,7 +200,7 @@ impl Events {
             }
             let left = i64::try_from(limit - stretch.events.len()).unwrap_or(WINDOW);
             let window = if filter.is_open() { left.min(WINDOW) } else { WINDOW };
-            let read = repo::read(&mut *self.db.conn().await?, stretch.position, horizon, None, window).await?;
+            let read = repo::read(&mut *self.db.conn().await?, stretch.position, horizon, window).await?;
             let is_last = i64::try_from(read.len()).is_ok_and(|n| n < window);
             let mut is_full = false;
             for event in read {

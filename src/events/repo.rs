@@ -1,5 +1,6 @@
 //! Schema `events`: the outbox.
 
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -58,36 +59,85 @@ pub(super) async fn oldest_in_flight(conn: &mut PgConnection) -> sqlx::Result<i6
         .await
 }
 
+struct Row {
+    id: i64,
+    event_id: Uuid,
+    r#type: String,
+    subject: String,
+    time: Timestamp,
+    data: Value,
+}
+
+impl From<Row> for PublishedEvent {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.event_id,
+            specversion: "1.0",
+            source: "/stockhold",
+            r#type: row.r#type,
+            time: row.time,
+            subject: row.subject,
+            sequence: format!("{:020}", row.id),
+            data: row.data,
+            position: row.id,
+        }
+    }
+}
+
 /// The first events after one position and up to another.
 pub(super) async fn read(
     conn: &mut PgConnection,
     after: i64,
     up_to: i64,
-    types: Option<&[&str]>,
     limit: i64,
 ) -> sqlx::Result<Vec<PublishedEvent>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT id, event_id, type, subject, time AS "time: Timestamp", data FROM events.outbox
-           WHERE id > $1 AND id <= $2 AND ($4::text[] IS NULL OR type = ANY ($4)) ORDER BY id LIMIT $3"#,
+           WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3"#,
         after,
         up_to,
-        limit,
-        types as Option<&[&str]>
+        limit
     )
     .fetch_all(conn)
     .await?;
-    let published = rows.into_iter().map(|row| PublishedEvent {
-        id: row.event_id,
-        specversion: "1.0",
-        source: "/stockhold",
-        r#type: row.r#type,
-        time: row.time,
-        subject: row.subject,
-        sequence: format!("{:020}", row.id),
-        data: row.data,
-        position: row.id,
-    });
-    Ok(published.collect())
+    Ok(rows.into_iter().map(PublishedEvent::from).collect())
+}
+
+/// The same of some types, none of them of stock or of reservations.
+pub(super) async fn read_rare(
+    conn: &mut PgConnection,
+    after: i64,
+    up_to: i64,
+    types: &[&str],
+    limit: i64,
+) -> sqlx::Result<Vec<PublishedEvent>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, event_id, type, subject, time AS "time: Timestamp", data FROM events.outbox
+           WHERE id > $1 AND id <= $2 AND type = ANY ($4)
+             AND type NOT LIKE 'stock.%' AND type NOT LIKE 'reservation.%' ORDER BY id LIMIT $3"#,
+        after,
+        up_to,
+        limit,
+        types as &[&str]
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(PublishedEvent::from).collect())
+}
+
+/// Whether [`read_rare`] would find any.
+pub(super) async fn is_any_rare(conn: &mut PgConnection, after: i64, up_to: i64, types: &[&str]) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM events.outbox WHERE id > $1 AND id <= $2 AND type = ANY ($3)
+             AND type NOT LIKE 'stock.%' AND type NOT LIKE 'reservation.%') AS "is_any!""#,
+        after,
+        up_to,
+        types as &[&str]
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Every feed there was.

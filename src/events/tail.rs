@@ -256,7 +256,7 @@ impl Events {
             }
             return Ok(false);
         }
-        let events = repo::read(&mut *self.db.conn().await?, from, horizon, None, WINDOW).await?;
+        let events = repo::read(&mut *self.db.conn().await?, from, horizon, WINDOW).await?;
         let more = i64::try_from(events.len()).is_ok_and(|n| n == WINDOW);
         let to = events.last().filter(|_| more).map_or(horizon, |last| last.position);
         let last = state.last.take();

@@ -11,11 +11,8 @@ use super::mail::Mail;
 use super::repo::{self, alerts::Line};
 use super::templates::{BuiltIn, ORDER_CANCELLED, ORDER_PLACED, ORDER_SHIPPED};
 use super::{Notices, Result, model, tell};
-use crate::events::PublishedEvent;
+use crate::events::{Follower, PublishedEvent};
 use crate::platform::jobs::{NewJob, enqueue_in_tx};
-
-/// The name under which the feed knows who writes notices.
-const FOLLOWER: &str = "notices";
 
 /// Events read at once.
 const STRETCH: i64 = 500;
@@ -23,18 +20,19 @@ const STRETCH: i64 = 500;
 /// Changes after which stock that was there may be for sale elsewhere.
 const DIRECTORY: &[&str] = &["warehouse.updated", "channel.updated"];
 
+pub fn follower() -> Follower {
+    Follower::of_all("notices")
+}
+
 impl Notices {
     /// Takes note of new events, where mails are written at all. Says whether there is more.
     pub async fn follow(&self) -> Result<bool> {
         if !self.is_on() {
             return self.leave().await;
         }
-        let horizon = self.events.position_now().await?;
-        if self.followed_to.load(Relaxed) == horizon {
-            return Ok(false);
-        }
+        let Some(horizon) = self.events.ahead_of(&self.follower).await? else { return Ok(false) };
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, None, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, &self.follower, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
@@ -45,15 +43,14 @@ impl Notices {
         enqueue_in_tx(&mut tx, &jobs).await?;
         tx.commit().await?;
         self.has_looked.store(true, Relaxed);
-        self.followed_to.store(taken.position, Relaxed);
-        Ok(taken.more)
+        Ok(self.follower.has_taken(&taken))
     }
 
     /// What happens while no mails are written is no news when they are.
     async fn leave(&self) -> Result<bool> {
         if !self.has_looked.load(Relaxed) {
             let mut tx = self.db.begin().await?;
-            self.events.leave_in_tx(&mut tx, FOLLOWER).await?;
+            self.events.leave_in_tx(&mut tx, &self.follower).await?;
             tx.commit().await?;
             self.has_looked.store(true, Relaxed);
         }

@@ -18,13 +18,13 @@ mod tell;
 mod templates;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::customers::Customers;
-use crate::events::Events;
+use crate::events::{Events, Follower};
 use crate::inventory::Inventory;
 use crate::orders::Orders;
 use crate::platform::db::Db;
@@ -59,8 +59,7 @@ pub struct Notices {
     settings: Arc<Settings>,
     templates: Arc<Templates>,
     mailer: Option<Arc<Mailer>>,
-    /// How far this server knows the events to be taken note of
-    followed_to: Arc<AtomicI64>,
+    follower: Arc<Follower>,
     /// Whether this server has looked at all who wait, since it started
     has_looked: Arc<AtomicBool>,
 }
@@ -89,7 +88,7 @@ impl Notices {
             settings: Arc::new(settings),
             templates: Arc::new(templates),
             mailer: smtp.is_on().then(|| Arc::new(Mailer::new(smtp.clone()))),
-            followed_to: Arc::new(AtomicI64::new(-1)),
+            follower: follow::follower().into(),
             has_looked: Arc::default(),
         }
     }

@@ -1,6 +1,5 @@
 //! Money for orders that are cancelled: what is promised is let go of, what was taken is given back.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,12 +8,9 @@ use uuid::Uuid;
 use super::model::{OperationKind, ProviderName};
 use super::{Error, Payments, Result, repo};
 use crate::access::Limits;
-use crate::events::PublishedEvent;
+use crate::events::{Follower, PublishedEvent};
 use crate::orders;
 use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
-
-/// The name under which the feed knows who follows it.
-const FOLLOWER: &str = "payments";
 
 /// What it waits for.
 const CANCELLED: &str = "order.cancelled";
@@ -33,23 +29,23 @@ struct Payload {
     order: Uuid,
 }
 
+pub fn follower() -> Follower {
+    Follower::of_rare("payments", &[CANCELLED])
+}
+
 impl Payments {
     /// Takes note of orders that were cancelled as a whole. Says whether there is more.
     pub async fn follow(&self) -> sqlx::Result<bool> {
-        let horizon = self.events.position_now().await?;
-        if self.followed_to.load(Relaxed) == horizon {
-            return Ok(false);
-        }
+        let Some(horizon) = self.events.ahead_of(&self.follower).await? else { return Ok(false) };
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, Some(&[CANCELLED]), horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, &self.follower, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
         let jobs: Vec<NewJob> = taken.events.iter().filter_map(cancelled).map(job).collect();
         enqueue_in_tx(&mut tx, &jobs).await?;
         tx.commit().await?;
-        self.followed_to.store(taken.position, Relaxed);
-        Ok(taken.more)
+        Ok(self.follower.has_taken(&taken))
     }
 
     pub(super) async fn give_up(&self, job: &Running) -> std::result::Result<(), Failure> {

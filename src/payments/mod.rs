@@ -24,13 +24,12 @@ mod standing;
 mod stripe;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
-use crate::events::Events;
+use crate::events::{Events, Follower};
 use crate::orders::{self, Orders, Payable};
 use crate::platform::db::Db;
 use crate::platform::jobs::{Handlers, enqueue_in_tx};
@@ -57,14 +56,13 @@ pub struct Payments {
     orders: Orders,
     stripe: Option<Arc<Stripe>>,
     settings: Arc<Settings>,
-    /// How far this server has seen the feed followed
-    followed_to: Arc<AtomicI64>,
+    follower: Arc<Follower>,
 }
 
 impl Payments {
     pub fn new(db: Db, events: Events, orders: Orders, settings: Settings) -> Self {
         let stripe = settings.is_on().then(|| Arc::new(Stripe::new(&settings)));
-        Self { db, events, orders, stripe, settings: Arc::new(settings), followed_to: Arc::new(AtomicI64::new(-1)) }
+        Self { db, events, orders, stripe, settings: Arc::new(settings), follower: late::follower().into() }
     }
 
     /// Its jobs; those for a provider are done by servers that know how to call it.

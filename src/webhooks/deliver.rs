@@ -11,7 +11,6 @@
 //! A message may arrive twice, when a server dies between the answer and the record; its `webhook-id` is the same.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,15 +24,12 @@ use uuid::Uuid;
 use super::model::{DISABLE, GIVE_UP, Outcome, kept, wait};
 use super::repo::deliveries::{Due, NewDelivery};
 use super::{Webhooks, repo};
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Follower};
 use crate::lifecycle::Shutdown;
 use crate::platform::clock::Timestamp;
 
 /// Events read at once.
 const STRETCH: i64 = 500;
-
-/// The name under which the feed knows who queues messages.
-pub const FOLLOWER: &str = "webhooks";
 
 /// Between two looks for what is due.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,20 +40,25 @@ const AT_ONCE: usize = 256;
 /// What is under way when a server stops has so long; the rest is taken up by another.
 const DRAIN: Duration = Duration::from_secs(5);
 
+pub fn follower() -> Follower {
+    Follower::of_all("webhooks")
+}
+
 impl Webhooks {
     /// Queues messages for new events. Says whether there is more.
     pub async fn fan_out(&self) -> sqlx::Result<bool> {
-        let horizon = self.events.position_now().await?;
-        if self.fanned_to.load(Relaxed) == horizon {
+        if repo::endpoints::listeners(&mut *self.db.conn().await?).await?.is_empty() {
             return Ok(false);
         }
+        let Some(horizon) = self.events.ahead_of(&self.follower).await? else { return Ok(false) };
         let mut tx = self.db.begin().await?;
+        // Read after the horizon: who came since then begins after it.
         let listeners = repo::endpoints::listeners(&mut tx).await?;
         if listeners.is_empty() {
             tx.rollback().await?;
             return Ok(false);
         }
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, None, horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, &self.follower, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
@@ -77,8 +78,7 @@ impl Webhooks {
             repo::deliveries::insert(&mut tx, "event", &new).await?;
         }
         tx.commit().await?;
-        self.fanned_to.store(taken.position, Relaxed);
-        Ok(taken.more)
+        Ok(self.follower.has_taken(&taken))
     }
 
     /// Sends what is due until the server stops.

@@ -12,13 +12,12 @@ mod repo;
 mod settings;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::events::Events;
+use crate::events::{Events, Follower};
 use crate::platform::clock::Timestamp;
 use crate::platform::db::Db;
 use crate::platform::id;
@@ -30,7 +29,6 @@ pub use error::Error;
 pub use http::router;
 pub use settings::Settings;
 
-use deliver::FOLLOWER;
 use model::{DeliveryLog, DeliveryStatus, NewWebhook, Replay, Replayed, Webhook, WebhookDelivery, new_secret};
 use repo::deliveries::NewDelivery;
 
@@ -52,14 +50,13 @@ pub struct Webhooks {
     events: Events,
     outbound: Outbound,
     settings: Arc<Settings>,
-    /// How far this server knows the events to be queued
-    fanned_to: Arc<AtomicI64>,
+    follower: Arc<Follower>,
 }
 
 impl Webhooks {
     pub fn new(db: Db, events: Events, settings: Settings) -> Self {
         let outbound = Outbound::new(settings.allow_networks.clone());
-        Self { db, events, outbound, settings: Arc::new(settings), fanned_to: Arc::default() }
+        Self { db, events, outbound, settings: Arc::new(settings), follower: deliver::follower().into() }
     }
 
     async fn list(&self, page: PageRequest<Uuid>) -> Result<Page<Webhook>> {
@@ -112,7 +109,7 @@ impl Webhooks {
     async fn begin_in_tx(&self, conn: &mut PgConnection) -> Result<i64> {
         let now_at = self.events.position().await?;
         if repo::endpoints::listeners(conn).await?.is_empty() {
-            self.events.skip_in_tx(conn, FOLLOWER, now_at).await?;
+            self.events.skip_in_tx(conn, &self.follower, now_at).await?;
         }
         Ok(now_at)
     }

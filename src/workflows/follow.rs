@@ -1,6 +1,5 @@
 //! What brings orders further: the news of them, and the passing of time. Each makes a job, and a job does it.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -10,13 +9,10 @@ use uuid::Uuid;
 
 use super::{Error, Result, Workflows, repo};
 use crate::access::Limits;
-use crate::events::PublishedEvent;
+use crate::events::{Follower, PublishedEvent};
 use crate::orders::{self, Order, Process};
 use crate::platform::jobs::{Failure, NewJob, Running, Terms, enqueue_in_tx};
 use crate::platform::problem::Problem;
-
-/// The name under which the feed knows who follows it.
-const FOLLOWER: &str = "workflows";
 
 /// What may bring an order further.
 const NEWS: &[&str] = &[
@@ -45,15 +41,16 @@ struct Payload {
     begins: bool,
 }
 
+pub fn follower() -> Follower {
+    Follower::of_rare("workflows", NEWS)
+}
+
 impl Workflows {
     /// Takes note of what happened to orders. Says whether there is more.
     pub async fn follow(&self) -> sqlx::Result<bool> {
-        let horizon = self.events.position_now().await?;
-        if self.followed_to.load(Relaxed) == horizon {
-            return Ok(false);
-        }
+        let Some(horizon) = self.events.ahead_of(&self.follower).await? else { return Ok(false) };
         let mut tx = self.db.begin().await?;
-        let Some(taken) = self.events.take_in_tx(&mut tx, FOLLOWER, Some(NEWS), horizon, STRETCH).await? else {
+        let Some(taken) = self.events.take_in_tx(&mut tx, &self.follower, horizon, STRETCH).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
@@ -69,8 +66,7 @@ impl Workflows {
         }
         enqueue_in_tx(&mut tx, &jobs).await?;
         tx.commit().await?;
-        self.followed_to.store(taken.position, Relaxed);
-        Ok(taken.more)
+        Ok(self.follower.has_taken(&taken))
     }
 
     /// Looks at those whose deadline has come. Says whether there may be more.

@@ -15,13 +15,12 @@ mod model;
 mod repo;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Limits;
-use crate::events::Events;
+use crate::events::{Events, Follower};
 use crate::orders::{Order, Orders};
 use crate::payments::Payments;
 use crate::platform::clock::Timestamp;
@@ -44,13 +43,12 @@ pub struct Workflows {
     events: Events,
     orders: Orders,
     payments: Payments,
-    /// How far this server has seen the feed followed
-    followed_to: Arc<AtomicI64>,
+    follower: Arc<Follower>,
 }
 
 impl Workflows {
     pub fn new(db: Db, events: Events, orders: Orders, payments: Payments) -> Self {
-        Self { db, events, orders, payments, followed_to: Arc::new(AtomicI64::new(-1)) }
+        Self { db, events, orders, payments, follower: follow::follower().into() }
     }
 
     pub fn add_handlers(&self, handlers: Handlers) -> Handlers {
