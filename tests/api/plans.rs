@@ -108,6 +108,36 @@ async fn a_plan_that_is_made_in_an_empty_shop_goes_by_an_index() {
     }
 }
 
+/// Followers of what is rare look for it several times a second, while events of stock come by the thousand. A session
+/// keeps the plan that it made in an empty shop.
+#[tokio::test]
+async fn what_is_rare_is_found_without_reading_what_is_common() {
+    let server = Server::start().await;
+    let mut tx = server.app.db.begin().await.unwrap();
+    for kept in ["empty", "full"] {
+        for piece in
+            ["type = ANY ($3)\n             AND type NOT LIKE", "type = ANY ($4)\n             AND type NOT LIKE"]
+        {
+            let sql = format!("{}; DEALLOCATE hot", explained(piece));
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *tx).await.unwrap();
+            let plan: String = rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect();
+            assert!(
+                !plan.is_empty() && !plan.contains("Seq Scan") && !plan.contains("_pkey"),
+                "{kept}: {piece}\n{plan}"
+            );
+        }
+        server
+            .sql(
+                "INSERT INTO events.outbox (event_id, type, subject, data)
+                     SELECT gen_random_uuid(), CASE WHEN n % 100 = 0 THEN 'order.placed' ELSE 'stock.level_changed' END, 's', '{}'
+                     FROM generate_series(1, 20000) n;
+                 ANALYZE",
+            )
+            .await
+            .unwrap();
+    }
+}
+
 /// What somebody's long transaction keeps of a level, a row for each time it was written, is not gone through to find the
 /// last one.
 #[tokio::test]
