@@ -78,7 +78,8 @@ impl Seen {
 /// Availability read by many at once: one read for all who wait, which begins after the last of them has come.
 pub(super) type Readers = Coalescer<Vec<String>, std::result::Result<Arc<Seen>, Arc<sqlx::Error>>>;
 
-const READERS: Shape = Shape { lanes: 2, crowd: 0, patience: Duration::from_millis(10), batch: 64, waiting: 2048 };
+const READERS: Shape =
+    Shape { lanes: 2, crowd: 0, patience: Duration::from_millis(10), gather: Duration::ZERO, batch: 64, waiting: 2048 };
 
 pub(super) fn readers(db: Db, warehouses: Warehouses) -> Readers {
     Readers::new(

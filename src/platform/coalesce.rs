@@ -1,9 +1,12 @@
 //! Natural batching: what is asked for while a batch is under way goes together in the next one.
 //!
-//! There is no timer. Who comes to an idle lane starts at once; who comes to busy ones waits until one is done with its
-//! batch, and goes with all that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone
-//! caller pays nothing, and the more there are, the more share the price of a transaction.
+//! Who comes to an idle lane starts at once; who comes to busy ones waits until one is done with its batch, and goes with all
+//! that have come meanwhile, also while the batch was made ready (a transaction begins). So a lone caller pays nothing, and
+//! the more there are, the more share the price of a transaction.
 //!
+//! - **Who was answered together asks together again:** the next batch waits a moment (`gather`) until as many are there as
+//!   were before, as long as that is not in vain. Who comes just too late would wait for all of a batch that could have
+//!   taken him along.
 //! - **Few go by one lane:** two small batches at once are in each other's way, and each pays the price of a transaction. What a
 //!   batch waits for is nobody else's business, though: after a while (`patience`) others need not wait for it.
 //! - **No batch waits for another:** each item names by keys what it needs to itself. While a batch with one of them is
@@ -20,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 
 /// Makes ready for a batch.
@@ -38,6 +41,8 @@ pub struct Shape {
     pub crowd: usize,
     /// How long they wait for it
     pub patience: Duration,
+    /// How long they wait for those who were answered last
+    pub gather: Duration,
     /// The most items of a batch
     pub batch: usize,
     /// The most items that wait
@@ -96,6 +101,8 @@ struct Inner<T, R> {
     name: &'static str,
     shape: Shape,
     queue: Mutex<Queue<T, R>>,
+    /// Nobody lacks any more
+    complete: Notify,
     ready: Box<Ready<T, R>>,
 }
 
@@ -108,6 +115,30 @@ struct Queue<T, R> {
     /// How many are in a batch
     at_work: usize,
     crowd: usize,
+    /// How many there were when a batch was answered last, and when that was
+    around: usize,
+    answered: Instant,
+    gathering: Gathering,
+}
+
+/// Whether to wait for who was answered. Pure. Each time in vain that follows another makes twice as many batches go without.
+#[derive(Debug, Default)]
+struct Gathering {
+    vain: u32,
+    resting: u32,
+}
+
+impl Gathering {
+    fn is_worth_it(&mut self) -> bool {
+        let rests = self.resting > 0;
+        self.resting = self.resting.saturating_sub(1);
+        !rests
+    }
+
+    fn ended(&mut self, in_vain: bool) {
+        self.resting = if in_vain { (1 << self.vain) - 1 } else { 0 };
+        self.vain = if in_vain { (self.vain + 1).min(6) } else { 0 };
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +180,18 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             .boxed()
         };
         let lanes = vec![Lane::Idle; shape.lanes.max(1)].into();
-        let queue = Queue { waiting: VecDeque::new(), held: HashSet::new(), lanes, at_work: 0, crowd: shape.crowd };
-        Self(Arc::new(Inner { name, shape, queue: Mutex::new(queue), ready: Box::new(ready) }))
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            held: HashSet::new(),
+            lanes,
+            at_work: 0,
+            crowd: shape.crowd,
+            around: 0,
+            answered: Instant::now(),
+            gathering: Gathering::default(),
+        };
+        let (queue, complete) = (Mutex::new(queue), Notify::new());
+        Self(Arc::new(Inner { name, shape, queue, complete, ready: Box::new(ready) }))
     }
 
     /// Carries out the item with others. It is in no batch beside one with any of its `keys`.
@@ -171,6 +212,9 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             } else if queue.waiting.len() + queue.at_work == queue.crowd {
                 queue.start_others(&self.0);
             }
+            if !queue.lacks(&self.0.shape) {
+                self.0.complete.notify_one();
+            }
         }
         answered.await.map_err(|_| Refused::Lost)
     }
@@ -179,6 +223,24 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
 impl<T, R> Inner<T, R> {
     fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
         self.queue.lock().expect("nobody panics with it")
+    }
+
+    /// Waits for those who were answered last, if they are expected.
+    async fn gather(&self) {
+        let begins = {
+            let mut queue = self.queue();
+            let is_just_now = queue.answered.elapsed() < self.shape.gather;
+            is_just_now && queue.lacks(&self.shape) && queue.gathering.is_worth_it()
+        };
+        if begins {
+            let all = async {
+                while self.queue().lacks(&self.shape) {
+                    self.complete.notified().await;
+                }
+            };
+            let is_in_vain = tokio::time::timeout(self.shape.gather, all).await.is_err();
+            self.queue().gathering.ended(is_in_vain);
+        }
     }
 }
 
@@ -191,6 +253,11 @@ impl<T, R> Queue<T, R> {
         let mut lanes = self.lanes.iter().enumerate().filter(|(lane, _)| self.may_go(it, *lane));
         let is_taken = lanes.clone().any(|(_, state)| *state == Lane::Taking);
         lanes.find(|(_, state)| !is_taken && **state == Lane::Idle).map(|(lane, _)| lane)
+    }
+
+    /// Whether fewer are there than were before.
+    fn lacks(&self, shape: &Shape) -> bool {
+        self.is_few() && self.waiting.len() < self.around.min(shape.batch)
     }
 
     fn is_few(&self) -> bool {
@@ -270,6 +337,7 @@ async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, la
         let ready = AssertUnwindSafe((inner.ready)()).catch_unwind().await;
         // Whoever is about to come with the others can do so.
         tokio::task::yield_now().await;
+        inner.gather().await;
         let batch = {
             let mut queue = inner.queue();
             let batch = queue.take(lane, inner.shape.batch);
@@ -314,6 +382,10 @@ async fn carry_out<T: Send, R: Send>(inner: &Inner<T, R>, work: Work<T, R>, batc
     let work = async move { work(items).await }.instrument(tracing::debug_span!("batch", queue = inner.name));
     if let Ok(outcomes) = AssertUnwindSafe(work).catch_unwind().await {
         debug_assert_eq!(outcomes.len(), answers.len(), "every item has its answer");
+        {
+            let mut queue = inner.queue();
+            (queue.around, queue.answered) = (answers.len() + queue.waiting.len(), Instant::now());
+        }
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
             // Who has gone needs none.
             let _ = answer.send(outcome);

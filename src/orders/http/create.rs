@@ -46,7 +46,14 @@ pub(super) async fn create_order(
 /// Of orders from reservations.
 pub(super) type Queue = Together<Json<NewOrder>, (Uuid, Limits)>;
 
-const SHAPE: Shape = Shape { lanes: 2, crowd: 20, patience: Duration::from_millis(10), batch: 128, waiting: 2048 };
+const SHAPE: Shape = Shape {
+    lanes: 2,
+    crowd: 20,
+    patience: Duration::from_millis(10),
+    gather: Duration::from_millis(1),
+    batch: 128,
+    waiting: 2048,
+};
 
 pub(super) fn queue(orders: Orders) -> Queue {
     Queue::new("order", SHAPE, orders.db.clone(), Place(orders))

@@ -7,7 +7,8 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-const SHAPE: Shape = Shape { lanes: 1, crowd: 0, patience: Duration::from_secs(3600), batch: 4, waiting: 8 };
+const SHAPE: Shape =
+    Shape { lanes: 1, crowd: 0, patience: Duration::from_secs(3600), gather: Duration::ZERO, batch: 4, waiting: 8 };
 
 /// Answers each item with itself and the batch it was in; goes on when `gate` lets it.
 fn numbered(shape: Shape, gate: Arc<Semaphore>) -> Coalescer<u32, (u32, Vec<u32>)> {
@@ -133,9 +134,11 @@ proptest! {
         lanes in 1usize..4,
         crowd in 0usize..6,
         patience in 0u64..50,
+        gather in 0u64..3,
         batch in 1usize..6,
     ) {
-        let shape = Shape { lanes, crowd, patience: Duration::from_micros(patience), batch, waiting: 100 };
+        let (patience, gather) = (Duration::from_micros(patience), Duration::from_millis(gather));
+        let shape = Shape { lanes, crowd, patience, gather, batch, waiting: 100 };
         let (at_work, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (began, ended) = (at_work.clone(), done.clone());
         let queue = Coalescer::new("test", shape, || async {}.boxed(), move |(), items: Vec<(usize, BTreeSet<u8>)>| {
@@ -182,6 +185,47 @@ proptest! {
         let queue = queue.0.queue();
         prop_assert!(queue.waiting.is_empty() && queue.held.is_empty() && queue.lanes.iter().all(|lane| *lane == Lane::Idle));
     }
+}
+
+/// The first is answered alone while the second waits for the next batch; then there are two.
+async fn gathered(gather: Duration, comes_again: bool) -> Vec<(u32, Vec<u32>)> {
+    let gate = Arc::new(Semaphore::new(0));
+    let queue = numbered(Shape { crowd: 4, gather, ..SHAPE }, gate.clone());
+    let ask = |n: u32| {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.run(Keys::default(), n).await })
+    };
+    let first = ask(0);
+    settle().await;
+    let mut asked = vec![ask(1)];
+    settle().await;
+    gate.add_permits(2);
+    first.await.unwrap().unwrap();
+    if comes_again {
+        settle().await;
+        asked.push(ask(2));
+    }
+    join_all(asked).await.into_iter().map(|asked| asked.unwrap().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn who_was_answered_is_waited_for_as_long_as_he_may_come_again() {
+    assert_eq!(gathered(Duration::from_secs(3600), true).await, [(1, vec![1, 2]), (2, vec![1, 2])]);
+    assert_eq!(gathered(Duration::from_millis(1), false).await, [(1, vec![1])]);
+}
+
+#[test]
+fn what_is_in_vain_is_tried_less_and_less() {
+    let mut gathering = Gathering::default();
+    let rests = |gathering: &mut Gathering| {
+        gathering.ended(true);
+        (0..).take_while(|_| !gathering.is_worth_it()).count()
+    };
+    let all: Vec<usize> = (0..9).map(|_| rests(&mut gathering)).collect();
+    assert_eq!(all, [0, 1, 3, 7, 15, 31, 63, 63, 63]);
+    gathering.ended(false);
+    assert!(gathering.is_worth_it());
+    assert_eq!(rests(&mut gathering), 0);
 }
 
 #[tokio::test]

@@ -18,7 +18,14 @@ use crate::platform::coalesce::Shape;
 
 /// Of the queues of calls that are carried out together. Few lanes make large batches; a second lets one be carried out
 /// while another waits for the disk.
-const SHAPE: Shape = Shape { lanes: 2, crowd: 20, patience: Duration::from_millis(10), batch: 128, waiting: 2048 };
+const SHAPE: Shape = Shape {
+    lanes: 2,
+    crowd: 20,
+    patience: Duration::from_millis(10),
+    gather: Duration::from_millis(1),
+    batch: 128,
+    waiting: 2048,
+};
 
 /// What the handlers work with.
 #[derive(Clone)]
