@@ -101,7 +101,7 @@ struct Inner<T, R> {
     name: &'static str,
     shape: Shape,
     queue: Mutex<Queue<T, R>>,
-    /// Nobody lacks any more
+    /// Nobody is waited for any more
     complete: Notify,
     ready: Box<Ready<T, R>>,
 }
@@ -255,9 +255,9 @@ impl<T, R> Queue<T, R> {
         lanes.find(|(_, state)| !is_taken && **state == Lane::Idle).map(|(lane, _)| lane)
     }
 
-    /// Whether fewer are there than were before.
+    /// Whether somebody waits, and fewer do than were there before.
     fn lacks(&self, shape: &Shape) -> bool {
-        self.is_few() && self.waiting.len() < self.around.min(shape.batch)
+        self.is_few() && !self.waiting.is_empty() && self.waiting.len() < self.around.min(shape.batch)
     }
 
     fn is_few(&self) -> bool {
@@ -342,6 +342,9 @@ async fn drain<T: Send + 'static, R: Send + 'static>(inner: Arc<Inner<T, R>>, la
             let mut queue = inner.queue();
             let batch = queue.take(lane, inner.shape.batch);
             queue.start_others(&inner);
+            if !queue.lacks(&inner.shape) {
+                inner.complete.notify_one();
+            }
             batch
         };
         let keys: Vec<Keys> = batch.iter().map(|it| it.keys.clone()).collect();

@@ -174,7 +174,16 @@ proptest! {
                     tokio::task::yield_now().await;
                 }
             }
-            join_all(answers).await
+            let answers = join_all(answers).await;
+            // Somebody may still be waited for.
+            let is_idle = || queue.0.queue().lanes.iter().all(|lane| *lane == Lane::Idle);
+            for _ in 0..1000 {
+                if is_idle() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            answers
         });
         prop_assert!(answers.into_iter().all(|answer| answer.expect("no panic") == Ok(true)));
         for key in 0..6 {
