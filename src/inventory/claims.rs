@@ -137,7 +137,7 @@ impl Inventory {
     ) -> Result<(Vec<Result<Held>>, Vec<Event>)> {
         let replaced: Vec<Uuid> = requests.iter().flat_map(|r| r.replaces.iter().copied()).collect();
         let (mut book, served_first) = self.ready_to_promise(conn, book).await?;
-        let mut given_up = by_reservation(repo::claims::holds_of(conn, &replaced).await?);
+        let mut given_up = repo::claims::holds_of(conn, &replaced, book.now).await?;
         let (mut outcomes, mut short, mut new_holds, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (n, request) in requests.iter().enumerate() {
             let old: Vec<Hold> = request.replaces.iter().filter_map(|id| given_up.remove(id)).flatten().collect();
@@ -226,7 +226,8 @@ impl Inventory {
         let holds = repo::claims::ask_for_holds(&mut reads, reservations);
         let answers = reads.ask_all(conn).await?;
         let Opened(book) = self.opened(conn, to_open, &answers).await?;
-        Ok((book, by_reservation(repo::claims::gather(answers.of(&holds)?))))
+        let held = repo::claims::gather(answers.of(&holds)?, book.now);
+        Ok((book, held))
     }
 
     /// Turns what reservations hold into promises to the lines of orders: `lines[n]` of an order is the order line made from
@@ -489,12 +490,4 @@ fn holds_of<'a>(request: &'a HoldRequest, lines: &'a [Sourced]) -> impl Iterator
         sku: demand.sku.clone(),
         sourced: sourced.clone(),
     })
-}
-
-fn by_reservation(holds: Vec<Hold>) -> BTreeMap<Uuid, Vec<Hold>> {
-    let mut map: BTreeMap<Uuid, Vec<Hold>> = BTreeMap::new();
-    for hold in holds {
-        map.entry(hold.reservation_id).or_default().push(hold);
-    }
-    map
 }

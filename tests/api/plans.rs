@@ -14,7 +14,7 @@ const HOT: &[&str] = &[
     "WITH RECURSIVE clock AS MATERIALIZED",
     "SET on_hand = c.on_hand",
     "AND h.warehouse = s.warehouse AND h.expires_at > $3",
-    "FROM inventory.holds\n         WHERE reservation_id = ANY ($1) AND expires_at > clock_timestamp() ORDER BY",
+    "FROM inventory.holds\n         WHERE reservation_id = ANY ($1) ORDER BY reservation_id, line, warehouse",
     "DELETE FROM inventory.holds WHERE reservation_id = ANY ($1)",
     "UPDATE inventory.holds h SET expires_at",
     "UPDATE reservations.reservations r SET expires_at",

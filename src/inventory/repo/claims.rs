@@ -1,6 +1,6 @@
 //! Holds, allocations and backorders. Whoever writes them holds the lock of their product.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -28,6 +28,7 @@ pub struct HoldRow {
     warehouse: String,
     sku: String,
     quantity: i64,
+    expires_at: Timestamp,
 }
 
 /// What one row holds.
@@ -38,11 +39,12 @@ pub fn sourced_of(warehouse: String, quantity: i64) -> Sourced {
     }
 }
 
-/// One [`Hold`] a line, in the order of the rows.
-pub fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
+/// What each reservation holds still of products that were opened at a time: one [`Hold`] a line, in the order of the rows. By
+/// any later time, what expires in between would be neither given up there nor found here.
+pub fn gather(rows: Vec<HoldRow>, opened_at: Timestamp) -> BTreeMap<Uuid, Vec<Hold>> {
     let mut holds: Vec<Hold> = Vec::new();
     let mut places: HashMap<(Uuid, i32), usize> = HashMap::new();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| row.expires_at > opened_at) {
         let index = *places.entry((row.reservation_id, row.line)).or_insert_with(|| {
             let (reservation_id, line) = (row.reservation_id, row.line);
             holds.push(Hold { reservation_id, line, sku: row.sku, sourced: Sourced::default() });
@@ -54,7 +56,11 @@ pub fn gather(rows: Vec<HoldRow>) -> Vec<Hold> {
             holds[index].sourced.parts.push(Part { warehouse: row.warehouse, quantity: row.quantity });
         }
     }
-    holds
+    let mut held: BTreeMap<Uuid, Vec<Hold>> = BTreeMap::new();
+    for hold in holds {
+        held.entry(hold.reservation_id).or_default().push(hold);
+    }
+    held
 }
 
 pub async fn skus_held(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<String>> {
@@ -96,12 +102,12 @@ pub fn insert_holds(writes: &mut Writes, holds: &[(Hold, Timestamp)]) {
 }
 
 /// Asks for what these reservations hold. Opening the products gives up what has expired, and one that asks together with
-/// that sees it still.
+/// that sees it still: [`gather`] tells them apart.
 pub fn ask_for_holds(reads: &mut Reads, reservations: &[Uuid]) -> Asked<HoldRow> {
     add_read!(
         reads,
-        "SELECT reservation_id, line, warehouse, sku, quantity FROM inventory.holds
-         WHERE reservation_id = ANY ($1) AND expires_at > clock_timestamp() ORDER BY reservation_id, line, warehouse",
+        "SELECT reservation_id, line, warehouse, sku, quantity, expires_at FROM inventory.holds
+         WHERE reservation_id = ANY ($1) ORDER BY reservation_id, line, warehouse",
         [reservations],
         |row| Ok(HoldRow {
             reservation_id: row.get(0)?,
@@ -109,17 +115,22 @@ pub fn ask_for_holds(reads: &mut Reads, reservations: &[Uuid]) -> Asked<HoldRow>
             warehouse: row.get(2)?,
             sku: row.get(3)?,
             quantity: row.get(4)?,
+            expires_at: row.get(5)?,
         })
     )
 }
 
-pub async fn holds_of(conn: &mut PgConnection, reservations: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
+pub async fn holds_of(
+    conn: &mut PgConnection,
+    reservations: &[Uuid],
+    opened_at: Timestamp,
+) -> sqlx::Result<BTreeMap<Uuid, Vec<Hold>>> {
     if reservations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
     let mut reads = Reads::default();
     let holds = ask_for_holds(&mut reads, reservations);
-    Ok(gather(reads.ask_all(conn).await?.of(&holds)?))
+    Ok(gather(reads.ask_all(conn).await?.of(&holds)?, opened_at))
 }
 
 /// Takes away what these reservations hold.
@@ -358,4 +369,25 @@ pub async fn reduce_allocations(
     .execute(conn)
     .await?;
     Ok(deleted.rows_affected() + updated.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_told_by_the_clock_by_which_the_rest_was_given_up() {
+        let opened_at = Timestamp::now();
+        let row = |line, expires_at| HoldRow {
+            reservation_id: Uuid::nil(),
+            line,
+            warehouse: "MAIN".to_owned(),
+            sku: "TEA".to_owned(),
+            quantity: 1,
+            expires_at,
+        };
+        let rows = vec![row(0, opened_at), row(1, opened_at.plus_seconds(1))];
+        let lines: Vec<i32> = gather(rows, opened_at).values().flatten().map(|hold| hold.line).collect();
+        assert_eq!(lines, [1]);
+    }
 }
