@@ -27,6 +27,8 @@ pub struct Follower {
 struct Seen {
     position: i64,
     stored: Instant,
+    /// It has come further since
+    is_further: bool,
 }
 
 impl Follower {
@@ -44,7 +46,7 @@ impl Follower {
 
     /// To be called when the transaction has committed in which a stretch was taken. Says whether there is more.
     pub fn has_taken(&self, taken: &Taken) -> bool {
-        *self.seen() = Some(Seen { position: taken.position, stored: Instant::now() });
+        *self.seen() = Some(Seen { position: taken.position, stored: Instant::now(), is_further: false });
         taken.more
     }
 
@@ -69,14 +71,15 @@ impl Events {
         let horizon = self.horizon.lately(&self.db).await?;
         // Where it is has to be looked up, or it has to begin.
         let Some(seen) = *follower.seen() else { return Ok(Some(horizon)) };
-        if horizon <= seen.position {
+        let is_to_store = seen.is_further && seen.stored.elapsed() >= STORE;
+        if horizon <= seen.position && !is_to_store {
             return Ok(None);
         }
-        let Some(types) = follower.rare.filter(|_| seen.stored.elapsed() < STORE) else { return Ok(Some(horizon)) };
+        let Some(types) = follower.rare.filter(|_| !is_to_store) else { return Ok(Some(horizon)) };
         if repo::is_any_rare(&mut *self.db.conn().await?, seen.position, horizon, types).await? {
             return Ok(Some(horizon));
         }
-        *follower.seen() = Some(Seen { position: horizon, ..seen });
+        *follower.seen() = Some(Seen { position: horizon, is_further: true, ..seen });
         Ok(None)
     }
 
